@@ -1,0 +1,119 @@
+# The one door: `make` alone lists every target.
+# A target's text is what follows the two hash marks on its line.
+
+SHELL    := /bin/bash
+STEPDIRS := $(patsubst %/main.go,%,$(wildcard step[0-9][0-9]-*/main.go))
+STEPS    := $(STEPDIRS:%=bin/%)
+CSOURCES := $(wildcard step[0-9][0-9]-*/c/*.c)
+CBINS    := $(foreach s,$(CSOURCES),bin/c/$(subst /c/,/,$(s:.c=)))
+SCRIPTS  := docs/scripts
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.6.1
+
+# Static programs (no cgo) run on any root filesystem. The version control
+# stamp would fail in a checkout that another user owns.
+export CGO_ENABLED = 0
+GO       := go
+GOBUILD  := $(GO) build -buildvcs=false -trimpath -tags urfave_cli_no_docs
+CFLAGS   := -std=gnu11 -O2 -Wall -Wextra -Werror
+ROOTFS   ?= rootfs
+export ROOTFS
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help FORCE
+
+help: ## list every target
+	@echo 'The workshop: build your own Docker, step by step.'
+	@echo
+	@grep -hE '^[a-zA-Z0-9_%-]+:.*## ' $(MAKEFILE_LIST) | \
+	  sed -E 's/%/N/; s/:.*## /\t/' | \
+	  while IFS=$$'\t' read -r name text; do \
+	    printf '  %-16s %s\n' "$$name" "$$text"; done
+	@echo
+	@echo 'N is a step, 1 to 7. VM=1 runs test, test-stepN, run and doctor in'
+	@echo 'the virtual machine, as every machine that is not Linux does.'
+
+# Where there is no Linux there is the virtual machine.
+ifneq ($(VM)$(filter-out Linux,$(shell uname -s)),)
+run test doctor:
+	@$(MAKE) -C vagrant VM= $@
+test-step%: FORCE
+	@$(MAKE) -C vagrant VM= $@
+else
+
+run: build rootfs ## start a container of the highest step: a shell, or a tour
+	@$(SCRIPTS)/run.sh
+
+test: build build-c rootfs ## every test, then the counts and the skips
+	@$(SCRIPTS)/test.sh all
+
+test-step%: FORCE rootfs ## the tests of step N (RUN=regexp: only some)
+	@$(MAKE) --no-print-directory build-step$* build-c
+	@$(SCRIPTS)/test.sh $*
+
+doctor: ## what this machine has and lacks, and how to get it
+	@$(SCRIPTS)/doctor.sh
+
+endif
+
+.PHONY: run test doctor build build-c rootfs
+
+build: $(STEPS) ## build every step into bin/
+
+build-step%: FORCE ## build step N
+	@$(MAKE) --no-print-directory $(or $(filter bin/step0$(*:0%=%)-%,$(STEPS)), \
+	  $(error there is no step $*))
+
+build-c: $(CBINS) ## build the C programs into bin/c/
+
+rootfs: ## make rootfs/, a root filesystem of one static busybox
+	@$(SCRIPTS)/rootfs.sh $(ROOTFS)
+
+# go build knows what has changed; make knows only when to ask it.
+.SECONDEXPANSION:
+$(STEPS): bin/%: $$(wildcard $$*/*.go) go.mod go.sum
+	$(GOBUILD) -o $@ ./$*
+	@touch $@
+
+# One rule per C program: bin/c/STEP/NAME comes from STEP/c/NAME.c.
+define c_program
+bin/c/$(subst /c/,/,$(1:.c=)): $(1)
+	@mkdir -p $$(@D)
+	$(CC) $(CFLAGS) -static -o $$@ $$<
+endef
+$(foreach s,$(CSOURCES),$(eval $(call c_program,$(s))))
+
+lint: ## gofmt, vet, staticcheck, shellcheck, line length
+	@$(SCRIPTS)/lint.sh all
+
+lint-staticcheck: ## staticcheck alone, pinned; downloads it the first time
+	$(GO) run $(STATICCHECK) -tags urfave_cli_no_docs ./...
+
+cross: ## build for amd64 and arm64; prove static binaries and no cgo
+	@GOBUILD='$(GOBUILD)' $(SCRIPTS)/cross.sh
+
+check-text: ## the tests of all text: snippets, transcripts, links
+	$(GO) test -count=1 ./docs
+
+mutants: build-c rootfs ## remove one call after the other; each must be noticed
+	$(GO) test -tags mutants ./docs -run TestMutants -timeout 60m -v
+
+trace-step%: FORCE ## strace of step N, only the calls it teaches
+	@$(MAKE) --no-print-directory build-step$* rootfs
+	@$(SCRIPTS)/trace.sh $*
+
+diff-step%: FORCE ## what step N adds to step N-1, as a diff
+	@$(SCRIPTS)/diff.sh $*
+
+clean-host: ## remove what crashed steps left on this machine
+	@$(SCRIPTS)/clean-host.sh
+
+clean: ## remove what make made: bin/ rootfs/ .cache/
+	rm -rf bin rootfs .cache
+
+.PHONY: lint lint-staticcheck cross check-text mutants clean-host clean
+
+FORCE:
+
+-include vagrant/qemu/qemu.mk
+-include vagrant/vagrant.mk
