@@ -15,7 +15,7 @@ export CGO_ENABLED = 0
 GO       := go
 GOBUILD  := $(GO) build -buildvcs=false -trimpath -tags urfave_cli_no_docs
 CFLAGS   := -std=gnu11 -O2 -Wall -Wextra -Werror
-ROOTFS   ?= rootfs
+ROOTFS   ?= $(CURDIR)/rootfs
 export ROOTFS
 
 .DEFAULT_GOAL := help
@@ -44,11 +44,11 @@ else
 run: build rootfs ## start a container of the highest step: a shell, or a tour
 	@$(SCRIPTS)/run.sh
 
-test: build build-c rootfs ## every test, then the counts and the skips
+test: build $(if $(shell command -v $(CC)),build-c) rootfs ## every test, then the counts and the skips
 	@$(SCRIPTS)/test.sh all
 
 test-step%: FORCE rootfs ## the tests of step N (RUN=regexp: only some)
-	@$(MAKE) --no-print-directory build-step$* build-c
+	@$(MAKE) -s --no-print-directory build-step$* $(if $(shell command -v $(CC)),build-c)
 	@$(SCRIPTS)/test.sh $*
 
 doctor: ## what this machine has and lacks, and how to get it
@@ -87,7 +87,7 @@ lint: ## gofmt, vet, staticcheck, shellcheck, line length
 	@$(SCRIPTS)/lint.sh all
 
 lint-staticcheck: ## staticcheck alone, pinned; downloads it the first time
-	$(GO) run $(STATICCHECK) -tags urfave_cli_no_docs ./...
+	$(GO) run $(STATICCHECK) -tags urfave_cli_no_docs $(or $(PACKAGES),./...)
 
 cross: ## build for amd64 and arm64; prove static binaries and no cgo
 	@GOBUILD='$(GOBUILD)' $(SCRIPTS)/cross.sh
@@ -99,7 +99,7 @@ mutants: build-c rootfs ## remove one call after the other; each must be noticed
 	$(GO) test -tags mutants ./docs -run TestMutants -timeout 60m -v
 
 trace-step%: FORCE ## strace of step N, only the calls it teaches
-	@$(MAKE) --no-print-directory build-step$* rootfs
+	@$(MAKE) -s --no-print-directory build-step$* rootfs
 	@$(SCRIPTS)/trace.sh $*
 
 diff-step%: FORCE ## what step N adds to step N-1, as a diff

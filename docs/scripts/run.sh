@@ -1,0 +1,57 @@
+#!/bin/bash
+# run.sh: a container of the highest step on the busybox root filesystem.
+# On a terminal a shell in it, else the tour. STEP=N chooses another step.
+set -euo pipefail
+
+rootfs=${ROOTFS:-rootfs}
+for bin in bin/step0${STEP:-[0-9]}-*; do :; done    # the last one
+number=${bin#bin/step0} number=${number%%-*}
+if [ "$number" -lt 4 ] && [ "$(id -u)" != 0 ]; then
+	echo "${bin#bin/} needs root: sudo make run" >&2
+	exit 1
+fi
+
+options=()
+# add WHAT OPTION...: take the options if a container starts with them.
+add() {
+	local why what=$1
+	shift
+	if why=$("$bin" run "${options[@]}" "$@" true 2>&1 >/dev/null); then
+		options+=("$@")
+	else
+		echo "no $what here: $(grep -v '\] - ' <<<"$why" | head -n 1)" >&2
+	fi
+}
+
+if [ "$number" -ge 3 ]; then options+=(--rootfs "$rootfs"); fi
+options+=(--hostname workshop)
+if [ "$number" -ge 5 ]; then
+	if [ "$(id -u)" = 0 ]; then
+		options+=(--network none)
+		bridge=("${options[@]}")
+		bridge[${#bridge[@]}-1]=bridge
+		if why=$("$bin" run "${bridge[@]}" true 2>&1 >/dev/null); then
+			options=("${bridge[@]}")
+		else
+			echo "no bridge here: $(grep -v '\] - ' <<<"$why" | head -n 1)" >&2
+		fi
+	else
+		options+=(--network none)
+		echo 'Not root: network none, because a bridge is the host'"'"'s.' >&2
+	fi
+fi
+if [ "$number" -ge 6 ]; then
+	if [ "$(id -u)" = 0 ]; then
+		add 'memory limit' --memory 64m
+		add 'CPU limit' --cpus 0.5
+		add 'process limit' --pids-limit 64
+	else
+		echo 'Not root: no limits, because the cgroups are root'"'"'s.' >&2
+	fi
+fi
+
+if [ -t 0 ] && [ -t 1 ]; then
+	echo "A shell in a container of ${bin#bin/}; exit leaves it." >&2
+	exec "$bin" run "${options[@]}" sh -l
+fi
+exec docs/scripts/tour.sh "$bin" "$number" "${options[@]}"

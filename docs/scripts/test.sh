@@ -1,0 +1,127 @@
+#!/bin/bash
+# test.sh all|STEP: run the suites and count. make has built the programs.
+#   RUN=regexp   only these tests         V=1      show each test's lines
+#   STRICT=1     a skip is a failure      SUDO=    never use sudo
+#   JOBS=2       suites at a time         TIMEOUT=10m
+set -euo pipefail
+
+what=$1
+scripts=$(dirname "$0")
+top=$PWD
+jobs=${JOBS:-2}
+rootfs=${ROOTFS:-$top/rootfs}
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+trap 'kill $(jobs -p) 2>/dev/null; wait; exit 130' INT TERM
+
+# Root tests both root and an ordinary user; a user without sudo, himself.
+as_root=()
+ask_for_root() {
+	if [ "$(id -u)" = 0 ] || [ -z "${SUDO-sudo}" ]; then return; fi
+	if ! command -v sudo >/dev/null; then return; fi
+	if ! sudo -n true 2>/dev/null; then
+		if [ ! -t 0 ]; then return; fi
+		echo 'The suites test root too: sudo may ask for your password' \
+			'(make SUDO= ... runs them without).'
+		sudo -v || return 0
+	fi
+	as_root=(sudo -n)
+}
+
+steps() { # NUMBER|all: the directories
+	for d in step[0-9][0-9]-*/; do
+		d=${d%/}
+		if [ -f "$d/main.go" ]; then
+			case $d in step0"${1#0}"-*) echo "$d" ;; *)
+				if [ "$1" = all ]; then echo "$d"; fi ;;
+			esac
+		fi
+	done
+}
+
+# report SUITE STATUS SECONDS: what failed, then the suite's line.
+report() {
+	awk -v suite="$1" -v status="$2" -v skips="$out/$1.skips" \
+		-v counts="$out/$1.counts" -f "$scripts/counts.awk" "$out/$1.log" \
+		>"$out/$1.failed" || true
+	read -r passed failed skipped <"$out/$1.counts"
+	{
+		cat "$out/$1.failed"
+		printf '%-16s %4d passed, %d failed, %d skipped  (%d s)\n' "$1" \
+			"$passed" "$failed" "$skipped" "$3"
+	} >"$out/$1.report"
+	cat "$out/$1.report"
+}
+
+# run SUITE DIRECTORY COMMAND...: one suite, its output into a log.
+run() {
+	local suite=$1 dir=$2 status=0 begin=$SECONDS
+	shift 2
+	if [ -n "${V:-}" ]; then
+		(cd "$dir" && "$@") 2>&1 </dev/null | tee "$out/$suite.log" || status=$?
+	else
+		(cd "$dir" && "$@") >"$out/$suite.log" 2>&1 </dev/null || status=$?
+	fi
+	report "$suite" "$status" $((SECONDS - begin))
+}
+
+options() {
+	echo -test.v "-test.timeout=${TIMEOUT:-10m}"
+	if [ -n "${RUN:-}" ]; then echo "-test.run=$RUN"; fi
+}
+
+step() {
+	local env=("STEP_BIN=$top/bin/$1" "ROOTFS=$rootfs" "STRICT=${STRICT:-}")
+	if [ -d "bin/c/$1" ]; then env+=("STEP_C=$top/bin/c/$1"); fi
+	if [ ! -x "$out/$1.test" ]; then
+		echo "no test could be built" >"$out/$1.log"
+		report "$1" 1 0
+	else
+		# shellcheck disable=SC2046 # the options are words
+		run "$1" "$1" "${as_root[@]}" env "${env[@]}" "$out/$1.test" $(options)
+	fi
+}
+
+docs() {
+	# shellcheck disable=SC2046 # the options are words
+	run docs docs env "ROOTFS=$rootfs" "STRICT=${STRICT:-}" \
+		"$out/docs.test" $(options)
+}
+
+# compile PACKAGE NAME: as the caller, who has the Go toolchain.
+compile() {
+	CGO_ENABLED=0 go test -c -tags urfave_cli_no_docs -o "$out/$2.test" "./$1"
+}
+
+# At most $jobs suites at a time.
+start() {
+	while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do wait -n || true; done
+	"$@" &
+}
+
+list=$(steps "$what")
+if [ -z "$list" ]; then echo "there is no step $what" >&2; exit 1; fi
+lint=0
+if [ "$what" = all ]; then "$scripts/lint.sh" fast || lint=1; fi
+for s in $list; do compile "$s" "$s" || true; done
+ask_for_root
+if [ "$what" = all ] && compile docs docs; then start docs; fi
+for s in $list; do start step "$s"; done
+wait
+
+if [ "$what" = all ] && [ ! -e "$out/docs.counts" ]; then
+	echo "0 1 0" >"$out/docs.counts"
+fi
+total=$(cat "$out"/*.counts | awk -v lint=$lint '{ p += $1; f += $2; s += $3 }
+	END { printf "%d passed, %d failed, %d skipped", p, f + lint, s }')
+if cat "$out"/*.skips >"$out/skips" 2>/dev/null; then
+	echo
+	echo 'Skipped:'
+	sed 's/^/  /' "$out/skips"
+fi
+echo
+echo "$total"
+case $total in *' 0 failed,'*) ;; *) exit 1 ;; esac
+if [ -n "${STRICT:-}" ]; then
+	case $total in *', 0 skipped') ;; *) exit 1 ;; esac
+fi
