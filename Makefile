@@ -18,6 +18,9 @@ CFLAGS   := -std=gnu11 -O2 -Wall -Wextra -Werror
 ROOTFS   ?= $(CURDIR)/rootfs
 export ROOTFS
 
+# For what only root can do, if there is sudo to become root with.
+AS_ROOT  := $(if $(filter-out 0,$(shell id -u)),$(shell command -v sudo))
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help FORCE
@@ -106,7 +109,8 @@ diff-step%: FORCE ## what step N adds to step N-1, as a diff
 	@$(SCRIPTS)/diff.sh $*
 
 clean-host: ## remove what crashed steps left on this machine
-	@$(SCRIPTS)/clean-host.sh
+	@$(GOBUILD) -o .cache/clean-host ./docs/scripts/clean-host
+	@$(AS_ROOT) .cache/clean-host
 
 clean: ## remove what make made: bin/ rootfs/ .cache/
 	rm -rf bin rootfs .cache

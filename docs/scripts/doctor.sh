@@ -8,7 +8,8 @@ root=${DOCTOR_ROOT:-}       # the tests put files here, in front of the real one
 rootfs=${ROOTFS:-rootfs}
 broken=                     # the steps that cannot run
 uid=$(id -u)
-work=$(mktemp -d)
+work=$(mktemp -d "${TMPDIR:-/tmp}/workshop-make-XXXXXX")
+export WORKSHOP_MAKE="$work"   # make clean-host: in use
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 

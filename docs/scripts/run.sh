@@ -4,6 +4,7 @@
 set -euo pipefail
 
 rootfs=${ROOTFS:-rootfs}
+# shellcheck disable=SC2231 # the pattern is one: [0-9], or a digit
 for bin in bin/step0${STEP:-[0-9]}-*; do :; done    # the last one
 number=${bin#bin/step0} number=${number%%-*}
 if [ "$number" -lt 4 ] && [ "$(id -u)" != 0 ]; then

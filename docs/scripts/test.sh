@@ -10,7 +10,8 @@ scripts=$(dirname "$0")
 top=$PWD
 jobs=${JOBS:-2}
 rootfs=${ROOTFS:-$top/rootfs}
-out=$(mktemp -d)
+out=$(mktemp -d "${TMPDIR:-/tmp}/workshop-make-XXXXXX")
+export WORKSHOP_MAKE=$out   # make clean-host: in use
 trap 'rm -rf "$out"' EXIT
 trap 'kill $(jobs -p) 2>/dev/null; wait; exit 130' INT TERM
 

@@ -8,7 +8,8 @@ program=$1 step=$2
 shift 2
 rootfs=${ROOTFS:-rootfs}
 busybox=$rootfs/bin/busybox
-temp=$(mktemp -d)
+temp=$(mktemp -d "${TMPDIR:-/tmp}/workshop-make-XXXXXX")
+export WORKSHOP_MAKE=$temp   # make clean-host: in use
 trap 'rm -rf "$temp"' EXIT
 trap 'exit 130' INT TERM
 

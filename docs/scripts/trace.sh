@@ -1,0 +1,70 @@
+#!/bin/bash
+# trace.sh STEP: strace of the step's run, only the calls that steps 1 to STEP
+# teach. ARGS="..." replaces the options and the command.
+set -euo pipefail
+
+step=${1#0}
+for bin in bin/step0"$step"-*; do :; done
+rootfs=${ROOTFS:-rootfs}
+if [ ! -x "$bin" ]; then echo "there is no step $step" >&2; exit 1; fi
+if ! command -v strace >/dev/null; then
+	echo 'strace is missing: apt-get install strace' >&2
+	exit 1
+fi
+if [ "$step" -lt 4 ] && [ "$(id -u)" != 0 ]; then
+	echo "step $step needs root: sudo make trace-step$step" >&2
+	exit 1
+fi
+
+# Each step adds its calls, and the files whose contents are its subject.
+calls=clone,clone3,unshare,setns,execve,sethostname,setdomainname
+files='/proc/self/exe'
+if [ "$step" -ge 2 ]; then calls+=,kill,wait4,waitid,pidfd_open; fi
+if [ "$step" -ge 3 ]; then
+	calls+=,mount,pivot_root,chroot,chdir,umount2,mkdir,mkdirat,mknod,mknodat
+	calls+=,symlink,symlinkat
+fi
+if [ "$step" -ge 4 ]; then
+	calls+=,setuid,setgid,setgroups,write,openat
+	files+='|(uid_map|gid_map|setgroups)"'
+fi
+if [ "$step" -ge 5 ]; then calls+=,socket; fi
+if [ "$step" -ge 6 ]; then files+='|/sys/fs/cgroup'; fi
+
+default=(run --hostname traced)
+if [ "$step" -ge 3 ]; then default+=(--rootfs "$rootfs"); fi
+if [ "$step" -ge 5 ] && [ "$(id -u)" != 0 ]; then default+=(--network none); fi
+if [ "$step" -ge 6 ] && [ "$(id -u)" = 0 ]; then
+	default+=(--memory 64m --pids-limit 64)
+fi
+default+=(hostname)
+# shellcheck disable=SC2206 # ARGS is words
+if [ -n "${ARGS:-}" ]; then default=(run ${ARGS}); fi
+
+log=$(mktemp "${TMPDIR:-/tmp}/workshop-make-XXXXXX")
+trap 'rm -f "$log"' EXIT
+trap 'exit 130' INT TERM
+status=0
+echo "strace -f -e trace=$calls ${bin} ${default[*]}"
+strace -f -qq -y -s 80 -e signal=none -e "trace=$calls" -o "$log" \
+	"$bin" "${default[@]}" || status=$?
+
+# What is left out: threads of the Go runtime (CLONE_THREAD), reads of other
+# files, writes to anything but those files, calls cut in two by another thread.
+awk -v files="$files" '
+	# strace cuts a call in two when another thread comes between: join them.
+	/ <unfinished \.\.\.>$/ {
+		sub(/ <unfinished \.\.\.>$/, ""); half[$1] = $0; next
+	}
+	match($0, /<\.\.\. [a-z0-9_]+ resumed>/) {
+		rest = substr($0, RSTART + RLENGTH)
+		$0 = half[$1] rest
+	}
+	/CLONE_THREAD/ { next }
+	/ clone\(/ && !/SIGCHLD/ { next }    # the runtime tries whether pidfds work
+	/ (openat|write)\(/ && $0 !~ files { next }
+	/ openat\(/ && / = -1 / { next }
+	/ (wait4|waitid)\(/ && / = -1 ECHILD| = 0$/ { next }
+	!/^[0-9]+ +\+\+\+/ { print }
+' "$log"
+exit $status
