@@ -1,0 +1,15 @@
+# The test VM; included by the root Makefile. Lines with two hash marks are
+# what `make` lists.
+.PHONY: test-vm test-vm-pin test-vm-self
+
+test-vm: ## every suite in a VM, once per kernel (KERNEL=6.1 or 6.12: one)
+	@vagrant/qemu/test-vm.sh
+
+test-vm-step%: vagrant/qemu/test-vm.sh ## the suite of step N in the VM
+	@vagrant/qemu/test-vm.sh $*
+
+test-vm-pin: ## move the VM's kernel to Debian's newest (KERNEL=6.1, 6.12, tools)
+	@vagrant/qemu/fetch.sh --pin $(or $(KERNEL),6.1 6.12 tools)
+
+test-vm-self: ## prove the VM's exit codes: pass, fail, panic, hang, no pin
+	@vagrant/qemu/self.sh
