@@ -1,0 +1,91 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
+)
+
+// run is clone(2). C passes clone a function for the child. Go cannot: the
+// copy of a process with several threads has only one of them, and the Go
+// runtime does not survive that. So the child executes our own program again,
+// with the same arguments; argv[0] tells it that it is the one inside. It is
+// killed when we die, however that happens: PR_SET_PDEATHSIG in prctl(2).
+func run(c *cli.Context) error {
+	if os.Args[0] == "container" {
+		return container(c)
+	}
+	say("Parent", "create a container!")
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Args[0] = "container"
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Pdeathsig: unix.SIGKILL, Cloneflags: unix.CLONE_NEWUTS}
+	if err := cmd.Start(); err != nil {
+		return failed("clone", "container", err)
+	}
+	say("Parent", fmt.Sprint("the container is PID ", cmd.Process.Pid))
+	cmd.Wait()
+	say("Parent", "container exited!")
+	return exited(cmd.ProcessState.Sys().(syscall.WaitStatus))
+}
+
+// container is the other half of run, in the child: it sets the container up
+// and becomes the command.
+func container(c *cli.Context) error {
+	say("Container", "inside the container!")
+	if err := setNames(c); err != nil {
+		return err
+	}
+	return become(c.Args().Slice())
+}
+
+// become replaces this process by the command: execve(2).
+func become(args []string) error {
+	if len(args) == 0 {
+		return fmt.Errorf("COMMAND is missing: see %s help", program)
+	}
+	path, err := exec.LookPath(args[0])
+	if err == nil {
+		err = unix.Exec(path, args, os.Environ())
+	}
+	text := fmt.Sprint(program, ": ", failed("execve", args[0], err))
+	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, unix.ENOENT) {
+		return cli.Exit(text, 127)
+	}
+	return cli.Exit(text, 126)
+}
+
+// exited passes on how a command ended, as a shell does: its own status, or
+// 128+n when signal n killed it. Docker's other three are 127 and 126 in
+// become, when the command is not found or not executable, and 125 in main.
+func exited(ws syscall.WaitStatus) error {
+	if ws.Signaled() {
+		return cli.Exit("", 128+int(ws.Signal()))
+	}
+	return cli.Exit("", ws.ExitStatus())
+}
+
+// What to do about an errno, where the cause is known.
+var advice = map[unix.Errno]string{unix.EPERM: ": needs root: use sudo"}
+
+// failed says in one line which system call failed, on what, with which errno,
+// and what to do about it. No error stays no error.
+func failed(call, on string, err error) error {
+	var errno unix.Errno
+	if !errors.As(err, &errno) {
+		return err
+	}
+	name := unix.ErrnoName(errno)
+	return fmt.Errorf("%s %s: %w (%s)%s", call, on, errno, name, advice[errno])
+}
+
+// say prints what the C program prints; stdout belongs to the command.
+func say(who, what string) {
+	fmt.Fprintf(os.Stderr, "%s[%d] - %s\n", who, os.Getpid(), what)
+}
