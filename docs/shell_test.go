@@ -1,0 +1,233 @@
+package docs
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// shell is one bash that runs the commands of a block, one after the other.
+type shell struct {
+	cmd      *exec.Cmd
+	tag      string   // in the environment of everything it starts
+	out      *os.File // stdout and stderr, merged in the order of writing
+	read     int64    // how much of out has been looked at
+	commands *os.File // to the shell, each ends with a zero byte
+	status   *os.File // from the shell, a line after each command
+	lines    *bufio.Reader
+}
+
+// The loop takes commands from descriptor 9 and tells on 8 that one is done,
+// so that neither gets in the way of what the commands read and print. The
+// commands themselves do not inherit the two.
+const shellLoop = `
+s=0
+while IFS= read -r -d '' c <&9; do
+  eval "(exit $s)
+$c" 8>&- 9<&-
+  s=$?
+  echo "$s" >&8
+done`
+
+// shellOptions say where and as whom a block runs.
+type shellOptions struct {
+	dir    string
+	env    []string
+	uid    int  // -1: as we are
+	ownNet bool // in a network namespace that stands for the host
+}
+
+func startShell(o shellOptions) (*shell, error) {
+	tag := fmt.Sprintf("WORKSHOP_BLOCK=%d-%d", os.Getpid(),
+		time.Now().UnixNano())
+	s := &shell{tag: tag, cmd: exec.Command("bash", "-c", shellLoop)}
+	var err error
+	s.out, err = os.CreateTemp("", "workshop-out-")
+	if err != nil {
+		return nil, err
+	}
+	// The file needs no name: it goes when the last process lets go of it.
+	os.Remove(s.out.Name())
+	if _, err = unix.FcntlInt(s.out.Fd(), unix.F_SETFL,
+		unix.O_APPEND|unix.O_RDWR); err != nil {
+		return nil, err
+	}
+	commandsIn, commands, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	status, statusOut, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	s.commands, s.status = commands, status
+	s.lines = bufio.NewReader(status)
+	s.cmd.Dir, s.cmd.Env = o.dir, append(o.env, tag)
+	s.cmd.Stdout, s.cmd.Stderr = s.out, s.out
+	// Descriptors 3 to 9: bash finds the two it uses at 8 and 9.
+	s.cmd.ExtraFiles = []*os.File{nil, nil, nil, nil, nil, statusOut,
+		commandsIn}
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if o.uid >= 0 {
+		id := uint32(o.uid)
+		s.cmd.SysProcAttr.Credential = &syscall.Credential{Uid: id, Gid: id}
+	}
+	start := s.cmd.Start
+	if o.ownNet {
+		start = func() error { return inOwnNet(s.cmd.Start) }
+	}
+	err = start()
+	commandsIn.Close()
+	statusOut.Close()
+	return s, err
+}
+
+// inOwnNet calls f in a new network namespace whose loopback is up.
+func inOwnNet(f func() error) error {
+	result := make(chan error)
+	go func() {
+		// Never unlocked: the thread ends with this function, and nothing
+		// else of ours ever runs in that namespace.
+		runtime.LockOSThread()
+		result <- func() error {
+			if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+				return err
+			}
+			lo, err := netlink.LinkByName("lo")
+			if err != nil {
+				return err
+			}
+			if err := netlink.LinkSetUp(lo); err != nil {
+				return err
+			}
+			return f()
+		}()
+	}()
+	return <-result
+}
+
+var errShellGone = errors.New("the shell has ended")
+
+// run gives the shell one command and returns what was printed until it ended.
+func (s *shell) run(command string, limit time.Duration) ([]string, error) {
+	if _, err := io.WriteString(s.commands, command+"\x00"); err != nil {
+		return nil, errShellGone
+	}
+	s.status.SetReadDeadline(time.Now().Add(limit))
+	_, err := s.lines.ReadString('\n')
+	printed, readErr := s.printed()
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return printed, fmt.Errorf("not done after %v", limit)
+	case err == io.EOF:
+		return printed, errShellGone
+	case err != nil:
+		return printed, err
+	}
+	return printed, readErr
+}
+
+// A shell that is not interactive reports jobs that a signal ended; the
+// reader's shell words it differently.
+var jobReport = regexp.MustCompile(`^bash: line \d+: +\d+ `)
+
+// printed returns the lines that were written since the last call.
+func (s *shell) printed() ([]string, error) {
+	text, err := io.ReadAll(io.NewSectionReader(s.out, s.read, 1<<20))
+	s.read += int64(len(text))
+	var lines []string
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSuffix(line, "\n")
+		if !jobReport.MatchString(line) {
+			lines = append(lines, line)
+		}
+	}
+	return lines, err
+}
+
+// end stops everything that the block started: first politely, so that
+// containers clean up behind themselves.
+func (s *shell) end() error {
+	s.commands.Close()
+	seen := map[int]bool{}
+	defer func() {
+		s.status.Close()
+		s.out.Close()
+		s.cmd.Wait()
+	}()
+	for i := range 100 {
+		s.gather(seen)
+		if len(seen) == 0 {
+			return nil
+		}
+		sig := unix.Signal(0)
+		if i == 2 {
+			sig = unix.SIGTERM
+		} else if i > 40 {
+			sig = unix.SIGKILL
+		}
+		for pid := range seen {
+			if err := unix.Kill(pid, sig); err == unix.ESRCH || zombie(pid) {
+				delete(seen, pid)
+			}
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return fmt.Errorf("processes do not end: %v", seen)
+}
+
+// gather adds the processes that carry the block's tag, and their children:
+// a container may have started with an empty environment.
+func (s *shell) gather(seen map[int]bool) {
+	parents := map[int]int{}
+	dirs, _ := filepath.Glob("/proc/[0-9]*")
+	for _, dir := range dirs {
+		pid, _ := strconv.Atoi(filepath.Base(dir))
+		env, _ := os.ReadFile(dir + "/environ")
+		if strings.Contains("\x00"+string(env), "\x00"+s.tag+"\x00") {
+			seen[pid] = true
+		}
+		parents[pid] = parentOf(pid)
+	}
+	for again := true; again; {
+		again = false
+		for pid, parent := range parents {
+			if seen[parent] && !seen[pid] {
+				seen[pid], again = true, true
+			}
+		}
+	}
+}
+
+// statFields returns /proc/PID/stat from the state on: proc_pid_stat(5).
+func statFields(pid int) []string {
+	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	return strings.Fields(rest)
+}
+
+func parentOf(pid int) int {
+	if f := statFields(pid); len(f) > 1 {
+		parent, _ := strconv.Atoi(f[1])
+		return parent
+	}
+	return 0
+}
+
+func zombie(pid int) bool {
+	f := statFields(pid)
+	return len(f) == 0 || f[0] == "Z"
+}

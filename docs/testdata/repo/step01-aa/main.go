@@ -1,0 +1,8 @@
+package main
+
+// greet says hello.
+func greet() string {
+	return "hello"
+}
+
+func main() { println(greet()) }
