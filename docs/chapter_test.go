@@ -92,7 +92,7 @@ func checkSections(p *page) (bad []problem) {
 		}
 		if got[i].text != want {
 			return append(bad, p.problem(got[i].line,
-				"the section is %q; here stands %q", got[i].text, want))
+				"here the section %q is due, not %q", want, got[i].text))
 		}
 	}
 	for _, h := range got[len(chapterSections):] {
