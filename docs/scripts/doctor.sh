@@ -8,6 +8,7 @@ root=${DOCTOR_ROOT:-}       # the tests put files here, in front of the real one
 rootfs=${ROOTFS:-rootfs}
 broken=                     # the steps that cannot run
 uid=$(id -u)
+who=$(id -un 2>/dev/null) || who=$uid
 work=$(mktemp -d "${TMPDIR:-/tmp}/workshop-make-XXXXXX")
 export WORKSHOP_MAKE="$work"   # make clean-host: in use
 trap 'rm -rf "$work"' EXIT
@@ -57,7 +58,6 @@ where_we_are() {
 	place=machine
 	# The files that Docker and Podman leave; other engines set $container.
 	if [ -e "$root/.dockerenv" ] || [ -e "$root/run/.containerenv" ] ||
-		[ -e /.dockerenv ] || [ -e /run/.containerenv ] ||
 		[ -n "${container:-}" ]; then
 		place=container
 		ok place 'in a container: what it forbids needs --privileged or the VM'
@@ -98,7 +98,7 @@ rights() {
 	elif have sudo; then
 		ok root 'sudo: steps 01 to 03 ask for it, the rest runs without'
 	else
-		missing '01 02 03' root "$(id -un) is not root: install sudo or become" \
+		missing '01 02 03' root "$who is not root: install sudo or become" \
 			'root (su); steps 04 to 07 run without'
 	fi
 }
@@ -265,7 +265,6 @@ network() {
 }
 
 subids() {
-	who=$(id -un)
 	if ! have newuidmap; then
 		warning newuidmap "for --uid-map ranges without root: $(package uidmap)"
 	else
