@@ -72,7 +72,7 @@ func exited(ws syscall.WaitStatus) error {
 }
 
 // What to do about an errno, where the cause is known.
-var advice = map[unix.Errno]string{unix.EPERM: ": needs root: use sudo"}
+var advice = map[string]string{"EPERM": ": needs root: use sudo"}
 
 // failed says in one line which system call failed, on what, with which errno,
 // and what to do about it. No error stays no error.
@@ -82,7 +82,7 @@ func failed(call, on string, err error) error {
 		return err
 	}
 	name := unix.ErrnoName(errno)
-	return fmt.Errorf("%s %s: %w (%s)%s", call, on, errno, name, advice[errno])
+	return fmt.Errorf("%s %s: %w (%s)%s", call, on, errno, name, advice[name])
 }
 
 // say prints what the C program prints; stdout belongs to the command.
