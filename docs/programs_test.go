@@ -64,7 +64,7 @@ func (b *builder) build(root, text string) (string, error) {
 
 // buildStep builds a step in Go and in C, as the Makefile does.
 func (b *builder) buildStep(root, step string) error {
-	cmd := exec.Command("go", "build", "-trimpath", "-tags",
+	cmd := exec.Command("go", "build", "-buildvcs=false", "-trimpath", "-tags",
 		"urfave_cli_no_docs", "-o", b.dir+"/", "./"+step)
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
