@@ -240,18 +240,22 @@ type program struct {
 // C programs take part if the step's suite lists it in inC.
 func each(t *testing.T, feature string, f func(*testing.T, program)) {
 	t.Helper()
-	for _, name := range []string{"go", "c"} {
-		if name == "c" && !slices.Contains(inC, feature) {
-			continue
-		}
-		t.Run(name, func(t *testing.T) {
-			if name == "c" {
-				needs(t, "c")
-			}
-			watch(t)
-			f(t, program{name: name, uid: os.Getuid()})
-		})
+	with(t, "go", f)
+	if slices.Contains(inC, feature) {
+		with(t, "c", f)
 	}
+}
+
+// with runs a test with one of the two programs.
+func with(t *testing.T, name string, f func(*testing.T, program)) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) {
+		if name == "c" {
+			needs(t, "c")
+		}
+		watch(t)
+		f(t, program{name: name, uid: os.Getuid()})
+	})
 }
 
 // as is the same program, run by another user.
