@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
@@ -28,8 +29,8 @@ var (
 )
 
 func main() {
-	steps := []func() error{cgroups, tables, links, bridge, directories}
-	for _, remove := range steps {
+	for _, remove := range []func() error{
+		cgroups, tables, links, bridge, directories} {
 		if err := remove(); err != nil {
 			fail(err)
 		}
@@ -188,20 +189,19 @@ func directories() error {
 	used.Write(mounts)
 	for _, dir := range found {
 		info, err := os.Lstat(dir)
-		if err != nil || !mine(info) {
+		// Root may remove everybody's, the others their own.
+		mine := err == nil && (os.Getuid() == 0 ||
+			int(info.Sys().(*syscall.Stat_t).Uid) == os.Getuid())
+		if !mine {
 			continue
 		}
-		if strings.Contains(used.String(), dir) {
-			fmt.Println(dir, "stays: it is in use")
+		// A suite between two commands is not seen in any of these places.
+		fresh := time.Since(info.ModTime()) < 10*time.Minute
+		if fresh || strings.Contains(used.String(), dir) {
+			fmt.Println(dir, "stays: it is in use, or new")
 			continue
 		}
 		removed(dir, os.RemoveAll(dir))
 	}
 	return nil
-}
-
-// mine: root may remove everybody's, the others their own.
-func mine(info fs.FileInfo) bool {
-	st, ok := info.Sys().(*syscall.Stat_t)
-	return os.Getuid() == 0 || ok && int(st.Uid) == os.Getuid()
 }
