@@ -1,0 +1,422 @@
+package docs
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/nftables"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// runIn runs a command in dir and returns what it said and its exit status.
+func runIn(t *testing.T, dir string, env []string, args ...string) (
+	string, int) {
+	t.Helper()
+	c := exec.Command(args[0], args[1:]...)
+	c.Dir = dir
+	c.Env = append(os.Environ(), env...)
+	out, err := c.CombinedOutput()
+	if c.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return string(out), c.ProcessState.ExitCode()
+}
+
+// Each kind of ending that a suite can have, and how it is counted.
+func TestCounts(t *testing.T) {
+	const pass = "=== RUN   TestA\n--- PASS: TestA (0.00s)\n"
+	for name, c := range map[string]struct {
+		log, status, counts, says string
+	}{
+		"pass": {pass + "PASS\n", "0", "1 0 0", ""},
+		"leaves only": {"=== RUN   TestA\n=== RUN   TestA/x\n" +
+			"=== RUN   TestA/y_z\n--- PASS: TestA (0.00s)\n" +
+			"    --- PASS: TestA/x (0.00s)\n" +
+			"    --- PASS: TestA/y_z (0.00s)\nPASS\n", "0", "2 0 0", ""},
+		"failed leaf": {"=== RUN   TestA\n=== RUN   TestA/x\n" +
+			"    a_test.go:7: broken here\n--- FAIL: TestA (0.00s)\n" +
+			"    --- FAIL: TestA/x (0.00s)\nFAIL\n", "1", "0 1 0",
+			"--- FAIL: s: TestA/x\n        a_test.go:7: broken here"},
+		"failed parent": {"=== RUN   TestA\n=== RUN   TestA/x\n" +
+			"=== NAME  TestA\n    a_test.go:9: left behind\n" +
+			"--- FAIL: TestA (0.00s)\n    --- PASS: TestA/x (0.00s)\nFAIL\n",
+			"1", "1 1 0", "--- FAIL: s: TestA\n        a_test.go:9: left"},
+		"panic": {pass + "=== RUN   TestB\npanic: oh\n\ngoroutine 1\n", "2",
+			"1 1 0", "--- DIED: s: TestB\n    panic: oh"},
+		"exit without a verdict": {pass, "0", "1 1 0", "it ended with"},
+		"killed":                 {pass + "PASS\n", "137", "1 1 0", "status 137"},
+		"nothing ran":            {"PASS\n", "0", "0 1 0", "no test ran"},
+		"no output":              {"", "1", "0 1 0", "no test ran"},
+		"half a line": {"=== RUN   TestA\nx--- PASS: TestA (0.00s)\nPASS\n",
+			"0", "0 1 0", "--- DIED: s: TestA"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			counts, skips, said := count(t, c.log, c.status)
+			if counts != c.counts || skips != "" {
+				t.Errorf("counts %q, skips %q, want %q", counts, skips, c.counts)
+			}
+			if !strings.Contains(said, c.says) {
+				t.Errorf("it said:\n%s\nwant %q", said, c.says)
+			}
+		})
+	}
+}
+
+// A skip comes with its reason, also when two tests take turns.
+func TestCountsSkips(t *testing.T) {
+	counts, skips, _ := count(t, "=== RUN   TestA\n=== RUN   TestA/x\n"+
+		"=== PAUSE TestA/x\n=== RUN   TestA/y\n=== PAUSE TestA/y\n"+
+		"=== CONT  TestA/x\n    a_test.go:3: CAP_SYS_ADMIN: run as root\n"+
+		"=== CONT  TestA/y\n    a_test.go:5: gcc: apt-get install gcc\n"+
+		"--- PASS: TestA (0.00s)\n    --- SKIP: TestA/x (0.00s)\n"+
+		"    --- SKIP: TestA/y (0.00s)\nPASS\n", "0")
+	want := "s: TestA/x: CAP_SYS_ADMIN: run as root\n" +
+		"s: TestA/y: gcc: apt-get install gcc\n"
+	if counts != "0 0 2" {
+		t.Errorf("counts %q", counts)
+	}
+	if diff := cmp.Diff(want, skips); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func count(t *testing.T, log, status string) (counts, skips, said string) {
+	t.Helper()
+	dir := t.TempDir()
+	writeFile(t, dir+"/log", log, 0o644)
+	said, code := runIn(t, ".", nil, "awk", "-v", "suite=s",
+		"-v", "status="+status, "-v", "skips="+dir+"/skips",
+		"-v", "counts="+dir+"/counts", "-f", "scripts/counts.awk", dir+"/log")
+	if code != 0 {
+		t.Fatalf("awk: %s", said)
+	}
+	a, _ := os.ReadFile(dir + "/counts")
+	b, _ := os.ReadFile(dir + "/skips")
+	return strings.TrimSpace(string(a)), string(b), said
+}
+
+// make test as a whole, on a small step of our own: last line and status.
+func TestMakeTest(t *testing.T) {
+	const head = "package main\n\nimport (\n\t\"os\"\n\t\"testing\"\n)\n\n" +
+		"var _ = os.Exit\n\nfunc TestA(t *testing.T) {}\n\n" +
+		"func TestB(t *testing.T) { "
+	for name, c := range map[string]struct {
+		body, last string
+		status     int
+	}{
+		"pass":    {"", "2 passed, 0 failed, 0 skipped", 0},
+		"fail":    {"t.Error(1)", "1 passed, 1 failed, 0 skipped", 1},
+		"skip":    {"t.Skip(`x: y`)", "1 passed, 0 failed, 1 skipped", 0},
+		"panic":   {"panic(1)", "1 passed, 1 failed, 0 skipped", 1},
+		"exit":    {"os.Exit(0)", "1 passed, 1 failed, 0 skipped", 1},
+		"compile": {"no such thing", "0 passed, 1 failed, 0 skipped", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			for _, f := range []string{"test.sh", "counts.awk"} {
+				copyScript(t, dir, f)
+			}
+			writeFile(t, dir+"/go.mod", "module m\n\ngo 1.24\n", 0o644)
+			writeFile(t, dir+"/step01-x/main.go",
+				"package main\n\nfunc main() {}\n", 0o644)
+			writeFile(t, dir+"/step01-x/x_test.go", head+c.body+" }\n", 0o644)
+			out, status := runIn(t, dir, []string{"SUDO=", "STRICT=", "RUN=",
+				"V=", "GOFLAGS=-mod=mod"}, "./test.sh", "1")
+			lines := strings.Split(strings.TrimSpace(out), "\n")
+			if got := lines[len(lines)-1]; got != c.last || status != c.status {
+				t.Errorf("status %d, last line %q; want %d, %q\n%s", status,
+					got, c.status, c.last, out)
+			}
+			if name == "skip" && !strings.Contains(out, "TestB: x: y\n") {
+				t.Errorf("no reason for the skip:\n%s", out)
+			}
+		})
+	}
+}
+
+// The root filesystem: whole, readable by all, made once, never half made.
+func TestRootfs(t *testing.T) {
+	busybox := os.Getenv("ROOTFS") + "/bin/busybox"
+	if _, err := os.Stat(busybox); err != nil {
+		busybox = "../rootfs/bin/busybox"
+	}
+	busybox, _ = filepath.Abs(busybox)
+	if _, err := os.Stat(busybox); err != nil {
+		skip(t, "root filesystem: make rootfs")
+	}
+	dir := t.TempDir()
+	copyScript(t, dir, "rootfs.sh")
+	env := []string{"BUSYBOX=" + busybox, "OFFLINE=1"}
+	if out, status := runIn(t, dir, env, "./rootfs.sh", "fs"); status != 0 {
+		t.Fatalf("status %d: %s", status, out)
+	}
+	for _, d := range strings.Fields("bin sbin usr/bin usr/sbin etc proc sys " +
+		"dev tmp root var/tmp home mnt run lib") {
+		info, err := os.Stat(filepath.Join(dir, "fs", d))
+		if err != nil || !info.IsDir() || info.Mode()&0o005 != 0o005 {
+			t.Errorf("%s: %v, %v", d, info, err)
+		}
+	}
+	for _, f := range strings.Fields("bin/sh bin/ps bin/mount etc/passwd " +
+		"etc/group etc/hosts etc/resolv.conf etc/profile") {
+		if _, err := os.Lstat(filepath.Join(dir, "fs", f)); err != nil {
+			t.Error(err)
+		}
+	}
+	before, _ := os.Stat(dir + "/fs")
+	out, status := runIn(t, dir, env, "./rootfs.sh", "fs")
+	after, _ := os.Stat(dir + "/fs")
+	if out != "" || status != 0 || !os.SameFile(before, after) {
+		t.Errorf("the second time: status %d, %q", status, out)
+	}
+	left, _ := filepath.Glob(dir + "/.rootfs*")
+	if len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+// Without a busybox there is one line that says what to do, and no directory.
+func TestRootfsWithoutBusybox(t *testing.T) {
+	dir := t.TempDir()
+	copyScript(t, dir, "rootfs.sh")
+	path := filepath.Join(dir, "path")
+	os.Mkdir(path, 0o755)
+	for _, name := range strings.Fields("sh sed grep cut head mkdir mktemp " +
+		"dirname rm ldd true") {
+		if file, err := exec.LookPath(name); err == nil {
+			os.Symlink(file, filepath.Join(path, name))
+		}
+	}
+	for name, c := range map[string]struct {
+		env  string
+		want string
+	}{
+		"offline":    {"OFFLINE=1", "make rootfs BUSYBOX="},
+		"no apt":     {"OFFLINE=", "could not be downloaded"},
+		"not one":    {"BUSYBOX=/bin/sh", "BUSYBOX=/bin/sh is not a static"},
+		"no such":    {"BUSYBOX=/no/such", "BUSYBOX=/no/such is not a static"},
+		"not static": {"BUSYBOX=/usr/bin/env", "is not a static busybox"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out, status := runIn(t, dir, []string{"PATH=" + path, "BUSYBOX=",
+				c.env}, "./rootfs.sh", "fs")
+			if status != 1 || !strings.Contains(out, c.want) ||
+				strings.Count(out, "\n") != 1 {
+				t.Errorf("status %d, %q; want 1, one line with %q", status,
+					out, c.want)
+			}
+			if _, err := os.Stat(dir + "/fs"); err == nil {
+				t.Error("there is a root filesystem")
+			}
+		})
+	}
+}
+
+// deadPID is a number that a process had a moment ago.
+func deadPID(t *testing.T) string {
+	t.Helper()
+	c := exec.Command("true")
+	if err := c.Run(); err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprint(c.Process.Pid)
+}
+
+// What belongs to a dead process goes, what belongs to a living one stays.
+func TestCleanHost(t *testing.T) {
+	if os.Getuid() != 0 {
+		skip(t, "root: run the check with sudo")
+	}
+	tool := filepath.Join(t.TempDir(), "clean-host")
+	out, status := runIn(t, ".", []string{"CGO_ENABLED=0"}, "go", "build",
+		"-buildvcs=false", "-o", tool, "./scripts/clean-host")
+	if status != 0 {
+		t.Fatal(out)
+	}
+	dead, alive := deadPID(t), fmt.Sprint(os.Getpid())
+	t.Run("cgroups", func(t *testing.T) { cleanCgroups(t, tool, dead, alive) })
+	t.Run("network", func(t *testing.T) { cleanNetwork(t, tool, dead, alive) })
+	t.Run("directories", func(t *testing.T) { cleanDirectories(t, tool) })
+}
+
+func cleanCgroups(t *testing.T, tool, dead, alive string) {
+	top := "/sys/fs/cgroup"
+	if _, err := os.Stat(top + "/cgroup.procs"); err != nil {
+		top += "/pids" // version 1: one hierarchy per controller
+	}
+	gone, stays := top+"/workshop-"+dead, top+"/workshop-"+alive
+	for _, d := range []string{gone, gone + "/inside", stays} {
+		if err := os.Mkdir(d, 0o755); err != nil {
+			skip(t, "a cgroup tree that can be written: "+err.Error())
+		}
+		t.Cleanup(func() { os.Remove(d) })
+	}
+	out, status := runIn(t, ".", nil, tool, dead, alive)
+	if status != 0 || !strings.Contains(out, "removed cgroup "+gone+"\n") {
+		t.Errorf("status %d: %s", status, out)
+	}
+	if _, err := os.Stat(gone); err == nil {
+		t.Errorf("%s is still there", gone)
+	}
+	if _, err := os.Stat(stays); err != nil {
+		t.Errorf("%s is gone: its process lives", stays)
+	}
+}
+
+// ownHost gives this goroutine a network namespace of its own and hides the
+// cgroups: other suites may be at work. Its thread ends with the goroutine.
+func ownHost(t *testing.T) {
+	t.Helper()
+	runtime.LockOSThread()
+	err := unix.Unshare(unix.CLONE_NEWNET | unix.CLONE_NEWNS)
+	if err == nil {
+		err = unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
+	}
+	if err == nil {
+		err = unix.Mount("none", "/sys/fs/cgroup", "tmpfs", 0, "")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func cleanNetwork(t *testing.T, tool, dead, alive string) {
+	ownHost(t)
+	addNetwork(t, dead, alive)
+	clean := func() []string {
+		out, status := runIn(t, ".", []string{"TMPDIR=" + t.TempDir()}, tool)
+		if status != 0 {
+			t.Errorf("status %d: %s", status, out)
+		}
+		return networkNames(t)
+	}
+	want := []string{"lo", "workshop0", "ws" + alive, "other",
+		"table other", "table workshop-" + alive}
+	if diff := cmp.Diff(want, clean()); diff != "" {
+		t.Error("with a living container:", diff)
+	}
+	l, err := netlink.LinkByName("ws" + alive)
+	if err == nil {
+		err = netlink.LinkDel(l)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := clean()
+	for _, name := range left {
+		if name == "workshop0" && !stepRuns() {
+			t.Errorf("without one: %v", left)
+		}
+	}
+}
+
+// A step that runs somewhere on this machine keeps the bridge alive.
+func stepRuns() bool {
+	all, _ := filepath.Glob("/proc/[0-9]*/exe")
+	for _, exe := range all {
+		path, _ := os.Readlink(exe)
+		if strings.HasPrefix(filepath.Base(path), "step0") {
+			return true
+		}
+	}
+	return false
+}
+
+func addNetwork(t *testing.T, dead, alive string) {
+	t.Helper()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "workshop0"}}
+	must(netlink.LinkAdd(bridge))
+	for i, id := range []string{dead, alive} {
+		must(netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{
+			Name: "ws" + id, MasterIndex: bridge.Index},
+			PeerName: fmt.Sprint("peer", i)}))
+	}
+	// A namesake that is not of ours: another kind of link.
+	must(netlink.LinkAdd(&netlink.Bridge{
+		LinkAttrs: netlink.LinkAttrs{Name: "other"}}))
+	c, err := nftables.New()
+	must(err)
+	for _, name := range []string{"other", "workshop-" + dead,
+		"workshop-" + alive} {
+		c.AddTable(&nftables.Table{Name: name,
+			Family: nftables.TableFamilyIPv4})
+	}
+	must(c.Flush())
+}
+
+// networkNames: the links but the veths' other ends, then the tables.
+func networkNames(t *testing.T) (names []string) {
+	t.Helper()
+	links, err := netlink.LinkList()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range links {
+		if !strings.HasPrefix(l.Attrs().Name, "peer") {
+			names = append(names, l.Attrs().Name)
+		}
+	}
+	c, err := nftables.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tables, err := c.ListTables()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, table := range tables {
+		names = append(names, "table "+table.Name)
+	}
+	return names
+}
+
+func cleanDirectories(t *testing.T, tool string) {
+	tmp := t.TempDir()
+	old := unix.NsecToTimeval(0)
+	for _, name := range []string{"workshop-old", "workshop-used",
+		"workshop-new", "others"} {
+		dir := filepath.Join(tmp, name)
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if name != "workshop-new" {
+			unix.Utimes(dir, []unix.Timeval{old, old})
+		}
+	}
+	sleep := exec.Command("sleep", "60")
+	sleep.Env = []string{"USES=" + tmp + "/workshop-used"}
+	sleep.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := sleep.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer sleep.Wait()
+	defer sleep.Process.Kill()
+	ownHost(t)
+	out, status := runIn(t, ".", []string{"TMPDIR=" + tmp}, tool)
+	if status != 0 {
+		t.Errorf("status %d: %s", status, out)
+	}
+	var left []string
+	found, _ := os.ReadDir(tmp)
+	for _, f := range found {
+		left = append(left, f.Name())
+	}
+	want := []string{"others", "workshop-new", "workshop-used"}
+	if diff := cmp.Diff(want, left); diff != "" {
+		t.Error(diff)
+	}
+}
