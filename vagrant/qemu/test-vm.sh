@@ -112,7 +112,7 @@ disks() {
 # the flags of cmpxchg16b wrong, and kernels crash at random on its allocator's
 # fast path; without cx16 they do not use it.
 boot() {
-	local accel=(-accel "tcg,thread=multi" -cpu max,cx16=off)
+	local accel=(-accel "tcg,thread=multi" -cpu "max,cx16=off")
 	[ -z "${VM_KVM:-}" ] || accel=(-accel kvm -cpu host)
 	cat "$CACHE/$1/base.cpio" "$work/suite.cpio" >"$work/initrd"
 	cp "$CACHE/$1/vmlinuz" "$work/vmlinuz"
