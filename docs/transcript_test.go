@@ -270,9 +270,13 @@ func replace(command string, known values) string {
 
 // prepare makes the scratch directory, which looks like the repository's top.
 func (b *block) prepare(t testing.TB) (shellOptions, error) {
-	o := shellOptions{uid: -1, ownNet: slices.Contains(b.needs, "net")}
-	if b.as == "user" && os.Geteuid() == 0 {
-		o.uid = ordinaryUser
+	o := shellOptions{uid: -1}
+	if os.Geteuid() == 0 {
+		// The machine's own interfaces and rules are not ours to change.
+		o.ownNet = !slices.Contains(b.needs, "internet")
+		if b.as == "user" {
+			o.uid = ordinaryUser
+		}
 	}
 	var err error
 	if o.dir, err = scratch(t); err != nil {
@@ -304,9 +308,21 @@ func (b *block) prepare(t testing.TB) (shellOptions, error) {
 		"PATH=" + bin + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin" +
 			":/sbin:/bin"}
 	if b.in == "repo" {
-		o.env = append(o.env, os.Environ()...)
+		o.env = append(o.env, goEnvironment()...)
 	}
 	return o, err
+}
+
+// goEnvironment is what go and make need. What an outer make has set would
+// change what an inner one does, so nothing else is passed on.
+func goEnvironment() (env []string) {
+	for _, v := range os.Environ() {
+		name, _, _ := strings.Cut(v, "=")
+		if name == "HOME" || name == "PATH" || strings.HasPrefix(name, "GO") {
+			env = append(env, v)
+		}
+	}
+	return env
 }
 
 func (b *block) text() string {
