@@ -8,6 +8,8 @@ set -euo pipefail
 what=$1
 scripts=$(dirname "$0")
 top=$PWD
+# The suites call make themselves; they are not a part of this one.
+unset MAKEFLAGS MAKELEVEL MFLAGS
 jobs=${JOBS:-2}
 rootfs=${ROOTFS:-$top/rootfs}
 out=$(mktemp -d "${TMPDIR:-/tmp}/workshop-make-XXXXXX")

@@ -65,6 +65,15 @@ awk -v files="$files" '
 	/ (openat|write)\(/ && $0 !~ files { next }
 	/ openat\(/ && / = -1 / { next }
 	/ (wait4|waitid)\(/ && / = -1 ECHILD| = 0$/ { next }
-	!/^[0-9]+ +\+\+\+/ { print }
+	/^[0-9]+ +\+\+\+/ { next }
+	# The Go runtime asks whether pidfds work, and dies with a parent that is
+	# gone already: seen from a new PID namespace it is, but 1 is immune.
+	index($0, " pidfd_open(" $1 ",") || / kill\(1, SIGKILL\)/ { next }
+	{
+		sub(/, 0x[0-9a-f]+, MS_/, ", ..., MS_")
+		sub(/0x[0-9a-f]+ \/\*/, "/*")
+		sub(/ +=/, " =")
+		print
+	}
 ' "$log"
 exit $status
