@@ -16,6 +16,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -39,6 +40,7 @@ var helpers = map[string]func(args []string){}
 var work = os.Getenv("WORKSHOP_WORK")
 
 func TestMain(m *testing.M) {
+	signal.Reset() // the step's own init has run: it is in the test binary
 	if len(os.Args) > 1 && strings.HasPrefix(os.Args[1], "helper:") {
 		helpers[strings.TrimPrefix(os.Args[1], "helper:")](os.Args[2:])
 		os.Exit(0)
@@ -343,25 +345,27 @@ func (p program) begin(t *testing.T, args ...string) *running {
 	return r
 }
 
-var outside = regexp.MustCompile(`the container is PID (\d+)`)
 var inside = regexp.MustCompile(`Container\[(\d+)\] - inside`)
 
 // start does `run` with args and waits until the container is inside.
 func (p program) start(t *testing.T, args ...string) *running {
 	t.Helper()
 	r := p.begin(t, append([]string{"run"}, args...)...)
+	outside := regexp.MustCompile(fmt.Sprintf(
+		`Parent\[%d\] - the container is PID (\d+)`, r.pid))
 	eventually(t, "two PIDs on stderr", func() bool {
+		ended := r.ended()
 		o := outside.FindStringSubmatch(r.stderr())
 		i := inside.FindStringSubmatch(r.stderr())
-		if o == nil || i == nil {
-			if r.ended() {
-				t.Fatalf("status %d, stderr:\n%s", r.wait(t), r.stderr())
-			}
-			return false
+		if o != nil && i != nil {
+			r.container, _ = strconv.Atoi(o[1])
+			r.inside, _ = strconv.Atoi(i[1])
+			return true
 		}
-		r.container, _ = strconv.Atoi(o[1])
-		r.inside, _ = strconv.Atoi(i[1])
-		return true
+		if ended {
+			t.Fatalf("status %d, stderr:\n%s", r.wait(t), r.stderr())
+		}
+		return false
 	})
 	return r
 }

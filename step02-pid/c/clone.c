@@ -25,12 +25,9 @@ static sigset_t forwarded, before;
 
 static void fail(const char *what, const char *on, int status)
 {
-	const char *hint = "";
+	const char *hint = errno == EPERM ? ": needs root: use sudo" :
+		errno == EINVAL ? ": a name has at most 64 characters" : "";
 
-	if (errno == EPERM)
-		hint = ": new namespaces need root: use sudo";
-	if (errno == EINVAL)
-		hint = ": a name has at most 64 characters";
 	fprintf(stderr, "clone: %s on %s: %s (%s)%s\n", what, on,
 		strerror(errno), strerrorname_np(errno), hint);
 	exit(status);
@@ -96,7 +93,7 @@ static int inside(void *arg)
 	if ((pid = fork()) == 0)
 		become(c->command);
 	if (pid < 0)
-		fail("fork", c->command[0], 125);
+		fail("fork", c->command[0], 126);
 	return supervise(pid);
 }
 

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -27,6 +26,8 @@ static void fail(const char *what, const char *on, int status)
 		hint = ": another user's process: use sudo";
 	if ((errno == ENOENT && status == 125) || errno == ESRCH)
 		hint = ": no such process: clone prints the PID to use";
+	if (errno == ENOMEM)
+		hint = ": PID 1 of the PID namespace has died";
 	if (errno == EINVAL)
 		hint = ": name a PID, or a file like /proc/PID/ns/uts";
 	fprintf(stderr, "setns: %s on %s: %s (%s)%s\n", what, on,
@@ -101,9 +102,8 @@ int main(int argc, char **argv)
 	// only, pid_namespaces(7).
 	child = fork();
 	if (child < 0)
-		fail("fork", argv[2], 125);
+		fail("fork", argv[2], 126);
 	if (child == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		execvp(argv[2], argv + 2);
 		fail("execve", argv[2], errno == ENOENT ? 127 : 126);
 	}

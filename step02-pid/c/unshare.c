@@ -100,7 +100,7 @@ int main(int argc, char **argv)
 		become(argv + optind);
 	pid = fork();
 	if (pid < 0)
-		fail("fork", argv[optind], 125);
+		fail("fork", argv[optind], 126);
 	if (pid == 0) {
 		if (killChild)
 			prctl(PR_SET_PDEATHSIG, killChild);
