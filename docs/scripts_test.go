@@ -135,7 +135,8 @@ func TestMakeTest(t *testing.T) {
 				t.Errorf("status %d, last line %q; want %d, %q\n%s", status,
 					got, c.status, c.last, out)
 			}
-			if name == "skip" && !strings.Contains(out, "TestB: x: y\n") {
+			if name == "skip" && !strings.Contains(out,
+				"Skipped:\n  x: y\n    step01-x: TestB\n") {
 				t.Errorf("no reason for the skip:\n%s", out)
 			}
 		})

@@ -120,7 +120,14 @@ total=$(cat "$out"/*.counts | awk -v lint=$lint '{ p += $1; f += $2; s += $3 }
 if cat "$out"/*.skips >"$out/skips" 2>/dev/null; then
 	echo
 	echo 'Skipped:'
-	sed 's/^/  /' "$out/skips"
+	# SUITE: TEST: REASON, listed by reason.
+	awk '{ name = $1 " " substr($2, 1, length($2) - 1)
+		reason = substr($0, length($1 $2) + 3)
+		if (!(reason in tests)) order[++n] = reason
+		tests[reason] = tests[reason] "    " name "\n"
+	}
+	END { for (i = 1; i <= n; i++)
+		printf "  %s\n%s", order[i], tests[order[i]] }' "$out/skips"
 fi
 echo
 echo "$total"
