@@ -83,23 +83,26 @@ func (p *page) checkErrnoRow(row []string) error {
 		sources += text
 	}
 	for _, name := range errnoName.FindAllString(row[0], -1) {
-		if !isErrno(name) {
+		text := strerror(name)
+		if text == "" {
 			return fmt.Errorf("%s is not an errno of Linux", name)
 		}
-		if !regexp.MustCompile(`\b` + name + `\b`).MatchString(sources) {
+		if !regexp.MustCompile(`(?i)\b` + name + `\b|` + text).
+			MatchString(sources) {
 			return fmt.Errorf("%s says nothing of %s", cell, name)
 		}
 	}
 	return nil
 }
 
-func isErrno(name string) bool {
+// strerror returns the text of an errno, "" for a name that is none.
+func strerror(name string) string {
 	for n := range 200 {
 		if unix.ErrnoName(unix.Errno(n)) == name {
-			return true
+			return unix.Errno(n).Error()
 		}
 	}
-	return name == "EWOULDBLOCK" || name == "ENOTSUP"
+	return ""
 }
 
 // findTest returns the text of a test and of what it uses, from the test files
