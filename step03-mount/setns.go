@@ -1,0 +1,63 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
+)
+
+// execute is setns(2): it joins the namespaces of a process, or the one that a
+// file stands for, and starts the command there.
+func execute(c *cli.Context) error {
+	name := c.Args().First()
+	fd, flags, err := target(name)
+	if err != nil {
+		return err
+	}
+	// The threads of a process share their root and working directory. A
+	// mount namespace comes with its own: ours must be ours alone.
+	unix.Unshare(unix.CLONE_FS)
+	if err := unix.Setns(fd, flags); err != nil {
+		return failed("setns", name, err)
+	}
+	return spawn(c.Args().Tail(), nil)
+}
+
+// target opens what we are to join. A pidfd stands for all the namespaces of
+// a process, and the flags choose; a file is one, and 0 is whatever it is.
+func target(name string) (fd, flags int, err error) {
+	pid, err := strconv.Atoi(name)
+	if err != nil {
+		fd, err = unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		return fd, 0, failed("open", name, err)
+	}
+	if fd, err = unix.PidfdOpen(pid, 0); err != nil {
+		return -1, 0, failed("pidfd_open", name, err)
+	}
+	flags, err = foreign(pid)
+	if err == nil && flags == 0 {
+		err = fmt.Errorf("PID %d is in no container: it shares our "+
+			"namespaces: run prints the PID to use", pid)
+	}
+	return fd, flags, err
+}
+
+// foreign returns the flags of the namespaces that pid does not share with us:
+// two processes share one when their files in /proc are the same.
+func foreign(pid int) (flags int, err error) {
+	for _, ns := range namespaces {
+		ours, _ := os.Stat("/proc/self/ns/" + ns.file)
+		file := fmt.Sprintf("/proc/%d/ns/%s", pid, ns.file)
+		theirs, err := os.Stat(file)
+		if err != nil {
+			return 0, failed("stat", file, err)
+		}
+		if !os.SameFile(ours, theirs) {
+			flags |= ns.flag
+		}
+	}
+	return flags, nil
+}
