@@ -69,8 +69,18 @@ func (p *page) dir() string {
 
 func (p *page) translated() bool { return strings.HasSuffix(p.path, ".zh.md") }
 
-// body returns the lines of a fence.
-func (p *page) body(f fence) []string { return p.lines[f.open+1 : f.end] }
+// body returns the lines of a fence, without the indent that a list gives it.
+func (p *page) body(f fence) (lines []string) {
+	for _, line := range p.lines[f.open+1 : f.end] {
+		lines = append(lines, strings.TrimPrefix(line, p.indent(f)))
+	}
+	return lines
+}
+
+func (p *page) indent(f fence) string {
+	mark := p.lines[f.open]
+	return mark[:len(mark)-len(strings.TrimLeft(mark, " \t"))]
+}
 
 // section returns the first and the last line of the section under a heading
 // (sub-sections are part of it), or false if there is none.

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -13,9 +15,19 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// ordinaryUser is whom root becomes for `as=user`. The number need not have a
-// name.
-const ordinaryUser = 1000
+// ordinaryUser is whom root becomes for `as=user`: who called sudo, or the
+// first user with a name, or a number that need not have one.
+var ordinaryUser = func() int {
+	if id, err := strconv.Atoi(os.Getenv("SUDO_UID")); err == nil && id > 0 {
+		return id
+	}
+	for id := 1000; id < 1100; id++ {
+		if _, err := user.LookupId(strconv.Itoa(id)); err == nil {
+			return id
+		}
+	}
+	return 1000
+}()
 
 // A need is what a transcript asks of the machine. It returns what is missing
 // and how to get it, or nothing.
@@ -33,6 +45,8 @@ var needs = map[string]func() string{
 	"overlay":  needOverlay,
 	"rootfs":   needRootfs,
 	"internet": sync.OnceValue(needInternet),
+
+	"newuidmap": needNewuidmap,
 }
 
 // missing says why the block cannot run here.
@@ -61,11 +75,35 @@ func needUserns() string {
 	cmd := exec.Command("unshare", "-Ur", "true")
 	if os.Geteuid() == 0 {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.
-			Credential{Uid: ordinaryUser, Gid: ordinaryUser}}
+			Credential{Uid: uint32(ordinaryUser), Gid: uint32(ordinaryUser)}}
 	}
 	if cmd.Run() != nil {
 		return "ordinary users may not create user namespaces: " +
 			"`make doctor` says how to allow it"
+	}
+	return ""
+}
+
+// needNewuidmap wants the tool, and a range that it may map.
+func needNewuidmap() string {
+	if _, err := exec.LookPath("newuidmap"); err != nil {
+		return "newuidmap is not on the PATH: install uidmap"
+	}
+	id := os.Geteuid()
+	if id == 0 {
+		id = ordinaryUser
+	}
+	who, err := user.LookupId(strconv.Itoa(id))
+	if err != nil {
+		return "no ordinary user with a name: useradd student"
+	}
+	for _, file := range []string{"/etc/subuid", "/etc/subgid"} {
+		text, _ := os.ReadFile(file)
+		if !strings.Contains("\n"+string(text), "\n"+who.Username+":") {
+			return "no range for " + who.Username + " in " + file +
+				": usermod --add-subuids 100000-165535 " +
+				"--add-subgids 100000-165535 " + who.Username
+		}
 	}
 	return ""
 }

@@ -51,17 +51,18 @@ func TestCounts(t *testing.T) {
 			"1", "1 1 0", "--- FAIL: s: TestA\n        a_test.go:9: left"},
 		"panic": {pass + "=== RUN   TestB\npanic: oh\n\ngoroutine 1\n", "2",
 			"1 1 0", "--- DIED: s: TestB\n    panic: oh"},
-		"exit without a verdict": {pass, "0", "1 1 0", "it ended with"},
-		"killed":                 {pass + "PASS\n", "137", "1 1 0", "status 137"},
-		"nothing ran":            {"PASS\n", "0", "0 1 0", "no test ran"},
-		"no output":              {"", "1", "0 1 0", "no test ran"},
+		"no verdict":  {pass, "0", "1 1 0", "it ended with"},
+		"killed":      {pass + "PASS\n", "9", "1 1 0", "status 9"},
+		"nothing ran": {"PASS\n", "0", "0 1 0", "no test ran"},
+		"no output":   {"", "1", "0 1 0", "no test ran"},
 		"half a line": {"=== RUN   TestA\nx--- PASS: TestA (0.00s)\nPASS\n",
 			"0", "0 1 0", "--- DIED: s: TestA"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			counts, skips, said := count(t, c.log, c.status)
 			if counts != c.counts || skips != "" {
-				t.Errorf("counts %q, skips %q, want %q", counts, skips, c.counts)
+				t.Errorf("counts %q, want %q; skips %q", counts, c.counts,
+					skips)
 			}
 			if !strings.Contains(said, c.says) {
 				t.Errorf("it said:\n%s\nwant %q", said, c.says)
