@@ -15,6 +15,8 @@ export CGO_ENABLED = 0
 GO       := go
 GOBUILD  := $(GO) build -buildvcs=false -trimpath -tags urfave_cli_no_docs
 CFLAGS   := -std=gnu11 -O2 -Wall -Wextra -Werror
+# Without a compiler the tests of the C programs are skipped.
+TEST_C   := $(if $(shell command -v $(CC)),build-c)
 ROOTFS   ?= $(CURDIR)/rootfs
 export ROOTFS
 
@@ -47,11 +49,11 @@ else
 run: build rootfs ## start a container of the highest step: a shell, or a tour
 	@$(SCRIPTS)/run.sh
 
-test: build $(if $(shell command -v $(CC)),build-c) rootfs ## every test, then the counts and the skips
+test: build $(TEST_C) rootfs ## every test, then the counts and the skips
 	@$(SCRIPTS)/test.sh all
 
 test-step%: FORCE rootfs ## the tests of step N (RUN=regexp: only some)
-	@$(MAKE) -s --no-print-directory build-step$* $(if $(shell command -v $(CC)),build-c)
+	@$(MAKE) -s --no-print-directory build-step$* $(TEST_C)
 	@$(SCRIPTS)/test.sh $*
 
 doctor: ## what this machine has and lacks, and how to get it
@@ -64,8 +66,8 @@ endif
 build: $(STEPS) ## build every step into bin/
 
 build-step%: FORCE ## build step N
-	@$(MAKE) --no-print-directory $(or $(filter bin/step0$(*:0%=%)-%,$(STEPS)), \
-	  $(error there is no step $*))
+	@$(MAKE) --no-print-directory $(or \
+	  $(filter bin/step0$(*:0%=%)-%,$(STEPS)), $(error there is no step $*))
 
 build-c: $(CBINS) ## build the C programs into bin/c/
 

@@ -4,7 +4,7 @@
 # Namespaces, mounts and links are tried, as the caller, not guessed.
 set -eu
 
-root=${DOCTOR_ROOT:-}       # the tests put files here, in front of the real ones
+root=${DOCTOR_ROOT:-}       # tests put files here, before the real ones
 rootfs=${ROOTFS:-rootfs}
 broken=                     # the steps that cannot run
 uid=$(id -u)
@@ -80,7 +80,7 @@ kernel() {
 	number=$((major * 1000 + minor))
 	if [ $number -lt 5008 ]; then
 		missing '01 02 03 04 05 06 07' kernel \
-			"$release, 5.8 is needed (setns on a pidfd): use the VM, make test-vm"
+			"$release, 5.8 is needed (setns on a pidfd): make test-vm"
 	elif [ $number -lt 5011 ]; then
 		warning kernel "$release, 5.11 is needed for rootless overlay: VM=1"
 	else
@@ -137,7 +137,7 @@ namespace() { # NAME FLAG STEPS
 	elif [ "$place" = container ]; then
 		missing "$3" "namespace $1" "$why: docker run --privileged, or the VM"
 	else
-		missing "$3" "namespace $1" "$why: another kernel, or the VM: make test-vm"
+		missing "$3" "namespace $1" "$why: another kernel, or make test-vm"
 	fi
 }
 
@@ -170,7 +170,7 @@ others() {
 		unshare -U -r true 2>&1); then
 		ok 'namespace user, others' 'uid 65534 made one'
 	else
-		warning 'namespace user, others' "uid 65534: $why: make doctor as that user"
+		warning 'namespace user, others' "uid 65534: $why: run doctor as a user"
 	fi
 }
 
@@ -287,7 +287,7 @@ tool() { # NAME PACKAGE WHAT-FOR
 
 tools() {
 	if [ -x "$rootfs/bin/busybox" ]; then ok rootfs "$rootfs"
-	elif have busybox; then ok rootfs "not yet: make rootfs ($(command -v busybox))"
+	elif have busybox; then ok rootfs 'not yet: make rootfs makes it'
 	elif have apt-get; then ok rootfs 'not yet: make rootfs downloads busybox'
 	else missing '03 04 05 06 07' rootfs \
 		"no busybox: $(package busybox-static), then make rootfs"; fi

@@ -19,7 +19,8 @@ goFiles=$(pick '\.go$')
 # shellcheck disable=SC2086 # no file of ours has a blank in its name
 unformatted=$(gofmt -l $goFiles) || bad 'gofmt'
 if [ -n "$unformatted" ]; then bad "gofmt: $unformatted"; fi
-packages=$(go list -tags urfave_cli_no_docs ./... | grep -v '/work/')
+packages=$(go list -tags urfave_cli_no_docs ./... | grep -v '/work/' |
+	tr '\n' ' ')
 # shellcheck disable=SC2086 # one word a package
 go vet -tags urfave_cli_no_docs $packages || bad 'go vet'
 

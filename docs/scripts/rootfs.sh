@@ -118,8 +118,8 @@ etc_files() {
 }
 
 fill() {
-	for d in bin sbin usr/bin usr/sbin usr/lib etc proc sys dev tmp root var/tmp \
-		home/student mnt run lib; do
+	for d in bin sbin usr/bin usr/sbin usr/lib etc proc sys dev tmp root \
+		var/tmp home/student mnt run lib; do
 		mkdir -p "$1/$d"
 	done
 	chmod 1777 "$1/tmp" "$1/var/tmp"

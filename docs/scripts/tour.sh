@@ -22,7 +22,7 @@ exec 3>"$temp/end"
 pid=
 for _ in $(seq 100); do
 	pid=$(sed -n 's/.*the container is PID \([0-9]*\)$/\1/p' "$temp/err")
-	if [ -n "$pid" ] && grep -q 'inside the container' "$temp/err"; then break; fi
+	if [ -n "$pid" ] && grep -q 'inside the' "$temp/err"; then break; fi
 	if ! kill -0 "$id" 2>/dev/null; then break; fi
 	sleep 0.1
 done
