@@ -4,6 +4,7 @@
 package docs
 
 import (
+	"cmp"
 	"fmt"
 	"io/fs"
 	"os"
@@ -14,9 +15,9 @@ import (
 	"testing"
 )
 
-// repoRoot is the top of the repository, seen from this package's directory,
-// in which `go test` runs.
-const repoRoot = ".."
+// repoRoot is the top of the repository. `go test` runs in this package's
+// directory; elsewhere (the VM) the pages are where REPO says.
+var repoRoot = cmp.Or(os.Getenv("REPO"), "..")
 
 // page is one Markdown file, cut into what the checks look at.
 type page struct {

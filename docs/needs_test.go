@@ -55,7 +55,7 @@ func (b *block) missing() string {
 	if b.usesRootfs() {
 		all = append([]string{"rootfs"}, all...)
 	}
-	if strings.Contains(b.text(), "bin/c/") {
+	if strings.Contains(b.text(), "bin/c/") && os.Getenv("BIN") == "" {
 		all = append([]string{"gcc"}, all...)
 	}
 	for _, word := range all {

@@ -53,8 +53,11 @@ type shellOptions struct {
 func startShell(o shellOptions) (*shell, error) {
 	tag := fmt.Sprintf("WORKSHOP_BLOCK=%d-%d", os.Getpid(),
 		time.Now().UnixNano())
-	s := &shell{tag: tag, cmd: exec.Command("bash", "-c", shellLoop)}
-	var err error
+	name, err := exec.LookPath("bash")
+	if err != nil {
+		name = "sh" // busybox's understands the loop too
+	}
+	s := &shell{tag: tag, cmd: exec.Command(name, "-c", shellLoop)}
 	s.out, err = os.CreateTemp("", "workshop-out-")
 	if err != nil {
 		return nil, err
