@@ -9,11 +9,14 @@ CBINS    := $(foreach s,$(CSOURCES),bin/c/$(subst /c/,/,$(s:.c=)))
 SCRIPTS  := docs/scripts
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.6.1
 
+# sudo and plain users have shorter PATHs than the tools need.
+export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
+
 # Static programs (no cgo) run on any root filesystem. The version control
 # stamp would fail in a checkout that another user owns.
 export CGO_ENABLED = 0
-GO       := go
-GOBUILD  := $(GO) build -buildvcs=false -trimpath -tags urfave_cli_no_docs
+GO        = $(or $(shell command -v go),$(error Go is missing: make doctor))
+GOBUILD   = $(GO) build -buildvcs=false -trimpath -tags urfave_cli_no_docs
 CFLAGS   := -std=gnu11 -O2 -Wall -Wextra -Werror
 # Without a compiler the tests of the C programs are skipped.
 TEST_C   := $(if $(shell command -v $(CC)),build-c)

@@ -222,6 +222,27 @@ func TestRootfsWithoutBusybox(t *testing.T) {
 	}
 }
 
+// A busybox that needs libraries is refused: the root filesystem has none.
+func TestRootfsDynamicBusybox(t *testing.T) {
+	dir := t.TempDir()
+	copyScript(t, dir, "rootfs.sh")
+	writeFile(t, dir+"/busybox", "#!/bin/sh\nif [ $1 = --list ]; then "+
+		"printf 'sh\nps\nmount\nid\nip\nnc\n'; fi\n", 0o755)
+	for libraries, want := range map[string]int{
+		"not a dynamic executable":         0,
+		"libc.so.6 => /lib/libc.so.6 (0x)": 1,
+	} {
+		writeFile(t, dir+"/path/ldd", "#!/bin/sh\necho '"+libraries+"'\n",
+			0o755)
+		out, status := runIn(t, dir, []string{"BUSYBOX=" + dir + "/busybox",
+			"PATH=" + dir + "/path:" + os.Getenv("PATH")}, "./rootfs.sh", "fs")
+		if status != want {
+			t.Errorf("%s: status %d, %s", libraries, status, out)
+		}
+		os.RemoveAll(dir + "/fs")
+	}
+}
+
 // deadPID is a number that a process had a moment ago.
 func deadPID(t *testing.T) string {
 	t.Helper()
