@@ -10,7 +10,6 @@
 package main_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -360,6 +359,7 @@ func (p program) start(t *testing.T, args ...string) *running {
 		if o != nil && i != nil {
 			r.container, _ = strconv.Atoi(o[1])
 			r.inside, _ = strconv.Atoi(i[1])
+			ours(t, r.container)
 			return true
 		}
 		if ended {
@@ -368,6 +368,16 @@ func (p program) start(t *testing.T, args ...string) *running {
 		return false
 	})
 	return r
+}
+
+// ours ends a test whose program has named a process that is not its own: the
+// tests send signals to that PID.
+func ours(t *testing.T, pid int) {
+	t.Helper()
+	env := read(fmt.Sprintf("/proc/%d/environ", pid)) // "" if it has ended
+	if pid < 2 || env != "" && !strings.Contains(env, mark(seen.tag)) {
+		t.Fatalf("PID %d is not the container", pid)
+	}
 }
 
 func (r *running) stdout() string { return read(r.out + ".1") }
@@ -559,12 +569,14 @@ func processes() (pids []int) {
 	return pids
 }
 
+// mark is in the environment of all that a test starts.
+func mark(tag string) string { return "WORKSHOP_TEST=" + tag + "\x00" }
+
 // tagged are the processes that a test has started, and their descendants.
 func tagged(tag string) (pids []int) {
-	mark := []byte("WORKSHOP_TEST=" + tag + "\x00")
 	for _, pid := range processes() {
-		env := []byte(read(fmt.Sprintf("/proc/%d/environ", pid)))
-		if bytes.Contains(env, mark) {
+		env := read(fmt.Sprintf("/proc/%d/environ", pid))
+		if strings.Contains(env, mark(tag)) {
 			pids = append(pids, pid)
 		}
 	}
