@@ -15,7 +15,7 @@ export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 # Static programs (no cgo) run on any root filesystem. The version control
 # stamp would fail in a checkout that another user owns.
 export CGO_ENABLED = 0
-GO        = $(or $(shell command -v go),$(error Go is missing: make doctor))
+GO        = $(if $(shell command -v go),go,$(error Go is missing: make doctor))
 GOBUILD   = $(GO) build -buildvcs=false -trimpath -tags urfave_cli_no_docs
 CFLAGS   := -std=gnu11 -O2 -Wall -Wextra -Werror
 # Without a compiler the tests of the C programs are skipped.
