@@ -34,35 +34,27 @@ func normalLines(lines []string) (out []string) {
 func matchLine(want, got string, known values) values {
 	var re strings.Builder
 	var names []string
-	add := func(literal string) {
-		parts := strings.Split(literal, "...")
-		for i, part := range parts {
-			if i > 0 {
-				re.WriteString(".*?")
-			}
-			re.WriteString(regexp.QuoteMeta(part))
-		}
-	}
 	rest := want
 	for {
 		m := tokenMark.FindStringSubmatchIndex(rest)
 		if m == nil {
 			break
 		}
-		add(rest[:m[0]])
+		re.WriteString(elided(rest[:m[0]]))
 		name := rest[m[2]:m[3]]
+		rest = rest[m[1]:]
 		if value, ok := known[name]; ok {
 			re.WriteString(regexp.QuoteMeta(value))
-		} else if digitName.MatchString(name) {
+			continue
+		}
+		names = append(names, name)
+		if digitName.MatchString(name) {
 			re.WriteString(`([0-9]+)`)
-			names = append(names, name)
 		} else {
 			re.WriteString("([^][\\s(),;:\"'`]+)")
-			names = append(names, name)
 		}
-		rest = rest[m[1]:]
 	}
-	add(rest)
+	re.WriteString(elided(rest))
 	m := regexp.MustCompile("^" + re.String() + "$").FindStringSubmatch(got)
 	if m == nil {
 		return nil
@@ -75,6 +67,11 @@ func matchLine(want, got string, known values) values {
 		found[name] = m[i+1]
 	}
 	return found
+}
+
+// elided quotes text for a regular expression in which ... stands for any.
+func elided(text string) string {
+	return strings.ReplaceAll(regexp.QuoteMeta(text), `\.\.\.`, ".*?")
 }
 
 // matcher compares the output of one command with what the page shows.

@@ -58,14 +58,7 @@ func startShell(o shellOptions) (*shell, error) {
 		name = "sh" // busybox's understands the loop too
 	}
 	s := &shell{tag: tag, cmd: exec.Command(name, "-c", shellLoop)}
-	s.out, err = os.CreateTemp("", "workshop-out-")
-	if err != nil {
-		return nil, err
-	}
-	// The file needs no name: it goes when the last process lets go of it.
-	os.Remove(s.out.Name())
-	if _, err = unix.FcntlInt(s.out.Fd(), unix.F_SETFL,
-		unix.O_APPEND|unix.O_RDWR); err != nil {
+	if s.out, err = outputFile(); err != nil {
 		return nil, err
 	}
 	commandsIn, commands, err := os.Pipe()
@@ -96,6 +89,18 @@ func startShell(o shellOptions) (*shell, error) {
 	commandsIn.Close()
 	statusOut.Close()
 	return s, err
+}
+
+// outputFile makes a file for what several processes write in turn. It needs
+// no name: it goes when the last process lets go of it.
+func outputFile() (*os.File, error) {
+	f, err := os.CreateTemp("", "workshop-out-")
+	if err != nil {
+		return nil, err
+	}
+	os.Remove(f.Name())
+	_, err = unix.FcntlInt(f.Fd(), unix.F_SETFL, unix.O_APPEND|unix.O_RDWR)
+	return f, err
 }
 
 // inOwnNet calls f in a new network namespace whose loopback is up.

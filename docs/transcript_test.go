@@ -288,26 +288,19 @@ func (b *block) prepare(t testing.TB) (shellOptions, error) {
 			o.uid = ordinaryUser
 		}
 	}
-	var err error
-	if o.dir, err = scratch(t); err != nil {
-		return o, err
-	}
-	if b.in == "repo" {
-		if err := copyRepo(b.page.root, o.dir); err != nil {
-			return o, err
-		}
-	}
 	bin, err := programs.build(b.page.root, b.text())
 	if err != nil {
 		return o, err
 	}
-	if b.in != "repo" {
-		err = os.Symlink(bin, filepath.Join(o.dir, "bin"))
-	}
-	if err != nil {
+	if o.dir, err = scratch(t); err != nil {
 		return o, err
 	}
-	if b.usesRootfs() {
+	if b.in == "repo" {
+		err = copyRepo(b.page.root, o.dir)
+	} else {
+		err = os.Symlink(bin, filepath.Join(o.dir, "bin"))
+	}
+	if err == nil && b.usesRootfs() {
 		err = copyTree(rootfsDir(), filepath.Join(o.dir, "rootfs"))
 	}
 	if err == nil && o.uid >= 0 {
