@@ -79,35 +79,43 @@ func oneLine(t *testing.T, out, want string) {
 	}
 }
 
-// machine is a copy of the forwarding files beside stubs of vagrant and
-// limactl that run on this machine what they are told to run in the VM.
+// machine is a copy of the forwarding files beside a stub of ssh that runs on
+// this machine what it is told to run in the VM, with a make that prints its
+// arguments.
 func machine(t *testing.T) (dir string, env []string) {
 	t.Helper()
 	dir = copyDir(t, "forward.sh", "Makefile", "lima.yaml")
 	home := t.TempDir()
-	bin := filepath.Join(home, "bin")
-	if err := os.MkdirAll(filepath.Join(home, "workshop"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Mkdir(bin, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	guest := "printf '<%s>\\n' \"$@\"\nexit ${STATUS:-0}\n"
-	stub(t, bin, "make.guest", guest)
-	stub(t, bin, "vagrant", `case $1 in
-rsync) echo rsync >>"$HOME/log"; [ -z "$DOWN" ];;
-ssh) cmd=$(printf %s "$3" | sed 's/exec make /exec make.guest /')
-	exec sh -c "$cmd" ;;
+	bin, guest := filepath.Join(home, "bin"), filepath.Join(home, "guest")
+	mkdir(t, home, "workshop")
+	mkdir(t, bin)
+	mkdir(t, guest)
+	stub(t, guest, "make", `printf '<%s>\n' "$@"; exit ${STATUS:-0}`)
+	stub(t, bin, "ssh", `echo "ssh $*" >>"$HOME/log"
+for last; do :; done
+case $* in
+*"-f -N") [ -z "$DOWN" ] && grep -q NEW "$2" ;;
+*"-O exit") ;;
+*) PATH=$HOME/guest:$PATH; exec sh -c "$(echo "$last" |
+	sed 's/bash -lc/sh -c/')" ;;
 esac`)
-	stub(t, bin, "limactl", `case $1 in
-shell) cmd=$(printf %s "$7" | sed 's/exec make /exec make.guest /')
-	exec sh -c "$cmd" ;;
-start) exit 1 ;;
-esac`)
+	stub(t, bin, "vagrant", `echo NEW`)
+	stub(t, bin, "limactl", `exit 1`)
 	stub(t, bin, "rsync", `echo "rsync $*" >>"$HOME/log"`)
 	return dir, []string{"HOME=" + home, "LIMA_HOME=" + home + "/.lima",
 		"MAKEFLAGS=", "MAKELEVEL=",
 		"PATH=" + bin + ":" + os.Getenv("PATH")}
+}
+
+// logged are the calls of ssh and rsync.
+func logged(t *testing.T, env []string) []string {
+	t.Helper()
+	home := strings.TrimPrefix(env[0], "HOME=")
+	log, err := os.ReadFile(filepath.Join(home, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Split(strings.TrimSpace(string(log)), "\n")
 }
 
 func mkdir(t *testing.T, elem ...string) {
@@ -147,14 +155,40 @@ func TestMakeForwards(t *testing.T) {
 	}
 }
 
-func TestForwardSyncsFirst(t *testing.T) {
+// One login, the sources, work/ and only then make; the login ends last.
+func TestForwardOrder(t *testing.T) {
 	dir, env := machine(t)
 	vagrantUp(t, dir)
 	run(t, env, filepath.Join(dir, "forward.sh"), "doctor")
-	home := strings.TrimPrefix(env[0], "HOME=")
-	log, _ := os.ReadFile(filepath.Join(home, "log"))
-	if string(log) != "rsync\n" {
-		t.Errorf("log %q", log)
+	log := logged(t, env)
+	want := []string{"-f -N", "--delete", "rsync", "doctor", "-O exit"}
+	if len(log) != len(want) {
+		t.Fatalf("%d calls: %q", len(log), log)
+	}
+	for i := range want {
+		if !strings.Contains(log[i], want[i]) {
+			t.Errorf("call %d is %q, want %q", i, log[i], want[i])
+		}
+	}
+	if !strings.Contains(log[1], "--exclude=/work") {
+		t.Errorf("work/ goes with the rest: %s", log[1])
+	}
+	if strings.Contains(log[2], "--delete") {
+		t.Errorf("a learner's work would be deleted: %s", log[2])
+	}
+}
+
+// A VM that came up again may have another address.
+func TestForwardNewAddress(t *testing.T) {
+	dir, env := machine(t)
+	vagrantUp(t, dir)
+	old := filepath.Join(dir, ".vagrant", "ssh-config")
+	if err := os.WriteFile(old, []byte("OLD\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out, status := run(t, env, filepath.Join(dir, "forward.sh"), "doctor")
+	if status != 0 || out != "<doctor>\n" {
+		t.Errorf("status %d: %s", status, out)
 	}
 }
 
@@ -172,17 +206,17 @@ func TestForwardLima(t *testing.T) {
 	dir, env := machine(t)
 	home := strings.TrimPrefix(env[0], "HOME=")
 	mkdir(t, home, ".lima", "workshop")
+	config := filepath.Join(home, ".lima", "workshop", "ssh.config")
+	if err := os.WriteFile(config, []byte("NEW\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	out, status := run(t, env, filepath.Join(dir, "forward.sh"),
 		"test-step1", "RUN=a b")
 	if status != 0 || out != "<test-step1>\n<RUN=a b>\n" {
 		t.Errorf("status %d, output:\n%s", status, out)
 	}
-	log, _ := os.ReadFile(filepath.Join(home, "log"))
-	syncs := strings.Split(strings.TrimSpace(string(log)), "\n")
-	if len(syncs) != 2 || !strings.Contains(syncs[0], "--exclude=/work") {
-		t.Errorf("the sources and then work/: %q", syncs)
-	} else if strings.Contains(syncs[1], "--delete") {
-		t.Errorf("a learner's work would be deleted: %s", syncs[1])
+	if log := logged(t, env); !strings.Contains(log[0], "lima-workshop") {
+		t.Errorf("not Lima's machine: %q", log)
 	}
 }
 
@@ -196,8 +230,9 @@ func TestForwardRefuses(t *testing.T) {
 	}
 	vagrantUp(t, dir)
 	out, status = run(t, append(env, "DOWN=1"), forward, "test")
-	if status == 0 || !strings.Contains(out, "does not answer: vagrant up") {
-		t.Errorf("status %d: %s", status, out)
+	oneLine(t, out, "does not answer: vagrant up")
+	if status != 1 {
+		t.Errorf("status %d", status)
 	}
 }
 
