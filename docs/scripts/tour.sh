@@ -65,8 +65,9 @@ on_host() {
 	echo "      ($# processes on this host)"
 }
 
-mounts="awk '{ for (i = 7; \$i != \"-\"; i++); print \$5, \$(i + 1) }'"
-mounts="$mounts /proc/self/mountinfo"
+# Mount points and types; of the cgroups one is enough.
+mounts="awk '{ for (i = 7; \$i != \"-\"; i++); print \$5, \$(i + 1) }' \\
+/proc/self/mountinfo | grep -v /sys/fs/cgroup/"
 
 # The container's limits are files in its own directory of each hierarchy.
 limits() {
@@ -90,9 +91,10 @@ if [ "$step" -ge 3 ]; then
 fi
 if [ "$step" -ge 4 ]; then
 	beside '4 user: who am I, and the uid map' \
-		'id -u; cat /proc/self/uid_map' \
-		'sed -n "s/^Uid:.\([0-9]*\).*/\1/p" "/proc/$pid/status"
-		cat /proc/self/uid_map'
+		'echo "uid $(id -u)"; tr -s " " </proc/self/uid_map' \
+		'sed -n "s/^Uid:.\([0-9]*\).*/the same process is uid \1/p" \
+			"/proc/$pid/status"
+		tr -s " " </proc/self/uid_map'
 fi
 if [ "$step" -ge 5 ]; then
 	beside '5 net: the addresses' \
