@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // TestUpdate shows that UPDATE=1 mends code and the table of changes, and
@@ -125,9 +123,9 @@ func TestShellEndsAll(t *testing.T) {
 	}
 }
 
-// TestLeftMountIsFound shows that a mount in the scratch directory is seen and
-// taken away before the directory is removed.
-func TestLeftMountIsFound(t *testing.T) {
+// TestStage shows that what a block mounts is seen and is not the machine's,
+// and that the machine's network is not there.
+func TestStage(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("not root: run the check with sudo")
 	}
@@ -135,17 +133,35 @@ func TestLeftMountIsFound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	on := filepath.Join(dir, "left")
-	if err := os.Mkdir(on, 0o755); err != nil {
+	sh, err := startShell(shellOptions{dir: dir, uid: -1, stage: true,
+		net: true, env: []string{"PATH=" + os.Getenv("PATH")}})
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Mount("none", on, "tmpfs", 0, ""); err != nil {
-		t.Skipf("mount: %v: run where root may mount", err)
+	for _, c := range [][2]string{
+		{"mkdir left; mount -t tmpfs none left; touch left/file; ls left",
+			"file"},
+		{"tail -n +3 /proc/net/dev | cut -d: -f1", "lo"},
+		{"hostname stage-$$; ls -d left", "left"},
+	} {
+		command, want := c[0], c[1]
+		got, err := sh.run(command, 5*time.Second)
+		if line := strings.Join(normalLines(got), "\n"); err != nil ||
+			line != want {
+			t.Errorf("%s: got %q, %v; want %q", command, line, err, want)
+		}
 	}
-	if got := detachMounts(dir); got != on+" " {
-		t.Errorf("found %q, not %q", got, on)
+	on := filepath.Join(dir, "left")
+	if got := sh.mounted(dir); len(got) != 1 || got[0] != on {
+		t.Errorf("mounted: %v, not %s", got, on)
 	}
-	if got := detachMounts(dir); got != "" {
-		t.Errorf("%q is still mounted", got)
+	if _, err := os.Stat(filepath.Join(on, "file")); err == nil {
+		t.Error("the host sees the mount")
+	}
+	if name, _ := os.Hostname(); strings.HasPrefix(name, "stage-") {
+		t.Error("the host has the name")
+	}
+	if err := sh.end(); err != nil {
+		t.Error(err)
 	}
 }

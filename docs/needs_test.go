@@ -112,7 +112,7 @@ func needNet() string {
 	if os.Geteuid() != 0 {
 		return "not root: run the check with sudo"
 	}
-	err := inOwnNet(func() error {
+	err := onStage(true, func() error {
 		bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "b0"}}
 		if err := netlink.LinkAdd(bridge); err != nil {
 			return errors.New("no bridge: modprobe bridge")

@@ -44,10 +44,11 @@ done`
 
 // shellOptions say where and as whom a block runs.
 type shellOptions struct {
-	dir    string
-	env    []string
-	uid    int  // -1: as we are
-	ownNet bool // in a network namespace that stands for the host
+	dir   string
+	env   []string
+	uid   int  // -1: as we are
+	stage bool // in namespaces that stand for the host's
+	net   bool // the network namespace among them
 }
 
 func startShell(o shellOptions) (*shell, error) {
@@ -82,8 +83,8 @@ func startShell(o shellOptions) (*shell, error) {
 		s.cmd.SysProcAttr.Credential = &syscall.Credential{Uid: id, Gid: id}
 	}
 	start := s.cmd.Start
-	if o.ownNet {
-		start = func() error { return inOwnNet(s.cmd.Start) }
+	if o.stage {
+		start = func() error { return onStage(o.net, s.cmd.Start) }
 	}
 	err = start()
 	commandsIn.Close()
@@ -103,28 +104,46 @@ func outputFile() (*os.File, error) {
 	return f, err
 }
 
-// inOwnNet calls f in a new network namespace whose loopback is up.
-func inOwnNet(f func() error) error {
+// onStage calls f in namespaces of its own, so that nothing which a transcript
+// mounts, names or connects is the machine's. Mounts are shared there, as
+// systemd leaves them on every usual host.
+func onStage(net bool, f func() error) error {
 	result := make(chan error)
 	go func() {
 		// Never unlocked: the thread ends with this function, and nothing
-		// else of ours ever runs in that namespace.
+		// else of ours ever runs in those namespaces.
 		runtime.LockOSThread()
 		result <- func() error {
-			if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			flags := unix.CLONE_NEWNS | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC
+			if net {
+				flags |= unix.CLONE_NEWNET
+			}
+			if err := unix.Unshare(flags); err != nil {
 				return err
 			}
-			lo, err := netlink.LinkByName("lo")
-			if err != nil {
-				return err
+			for _, how := range []uintptr{unix.MS_PRIVATE, unix.MS_SHARED} {
+				err := unix.Mount("", "/", "", unix.MS_REC|how, "")
+				if err != nil {
+					return err
+				}
 			}
-			if err := netlink.LinkSetUp(lo); err != nil {
-				return err
+			if net {
+				if err := loopbackUp(); err != nil {
+					return err
+				}
 			}
 			return f()
 		}()
 	}()
 	return <-result
+}
+
+func loopbackUp() error {
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		return err
+	}
+	return netlink.LinkSetUp(lo)
 }
 
 var errShellGone = errors.New("the shell has ended")
@@ -169,8 +188,9 @@ func (s *shell) printed() ([]string, error) {
 // end stops everything that the block started: first politely, so that
 // containers clean up behind themselves.
 func (s *shell) end() error {
-	s.commands.Close()
 	seen := map[int]bool{}
+	s.gather(seen) // while the shell still is their parent
+	s.commands.Close()
 	defer func() {
 		s.status.Close()
 		s.out.Close()
@@ -195,6 +215,19 @@ func (s *shell) end() error {
 		time.Sleep(50 * time.Millisecond)
 	}
 	return fmt.Errorf("processes do not end: %v", seen)
+}
+
+// mounted lists what is mounted below dir where the shell is.
+func (s *shell) mounted(dir string) (found []string) {
+	table, _ := os.ReadFile(fmt.Sprintf("/proc/%d/mountinfo",
+		s.cmd.Process.Pid))
+	for line := range strings.Lines(string(table)) {
+		f := strings.Fields(line)
+		if len(f) > 4 && strings.HasPrefix(f[4], dir+"/") {
+			found = append(found, f[4])
+		}
+	}
+	return found
 }
 
 // gather adds the processes that carry the block's tag, and their children:

@@ -238,18 +238,15 @@ func (b *block) run(t testing.TB) (bad []problem) {
 		return []problem{b.page.problem(b.line, "cannot start: %v", err)}
 	}
 	known := values{}
-	var shown []string
 	for _, c := range b.commands {
-		shown = append(shown, c.output...)
 		printed, err := sh.run(replace(c.text, known), b.timeout)
-		found, different := matchOutput(c.output, printed, known, b.anyOrder)
-		if different != nil {
-			bad = append(bad, b.page.problem(c.line, "%s: %v", c.text,
-				different))
+		found, other := matchOutput(c.output, printed, known, b.anyOrder)
+		if other != nil {
+			bad = append(bad, b.page.problem(c.line, "%s: %v", c.text, other))
 		} else {
 			known = found
 		}
-		if err == errShellGone && c.line == b.commands[len(b.commands)-1].line {
+		if err == errShellGone && c.line == b.last().line {
 			err = nil // `exit` may stand last
 		}
 		if err != nil {
@@ -259,14 +256,26 @@ func (b *block) run(t testing.TB) (bad []problem) {
 			break // what follows builds on it
 		}
 	}
-	if text := notDistinct(shown, known); text != "" && len(bad) == 0 {
-		bad = append(bad, b.page.problem(b.line, "%s", text))
+	if text := notDistinct(b.shown(), known); text != "" && len(bad) == 0 {
+		bad = []problem{b.page.problem(b.line, "%s", text)}
+	}
+	if left := sh.mounted(o.dir); len(left) > 0 && len(bad) == 0 {
+		bad = append(bad, b.page.problem(b.line, "left mounted: %v", left))
 	}
 	if err := sh.end(); err != nil {
 		bad = append(bad, b.page.problem(b.line, "%v", err))
 	}
 	return bad
 }
+
+func (b *block) shown() (lines []string) {
+	for _, c := range b.commands {
+		lines = append(lines, c.output...)
+	}
+	return lines
+}
+
+func (b *block) last() command { return b.commands[len(b.commands)-1] }
 
 // replace puts known values where a command says `<name>`.
 func replace(command string, known values) string {
@@ -282,8 +291,8 @@ func replace(command string, known values) string {
 func (b *block) prepare(t testing.TB) (shellOptions, error) {
 	o := shellOptions{uid: -1}
 	if os.Geteuid() == 0 {
-		// The machine's own interfaces and rules are not ours to change.
-		o.ownNet = !slices.Contains(b.needs, "internet")
+		// The machine's own mounts, interfaces and rules are not ours.
+		o.stage, o.net = true, !slices.Contains(b.needs, "internet")
 		if b.as == "user" {
 			o.uid = ordinaryUser
 		}
@@ -340,8 +349,7 @@ func (b *block) usesRootfs() bool {
 	return strings.Contains(b.text(), "rootfs") || b.in == "repo"
 }
 
-// scratch makes a directory that goes after the test. Nothing may be mounted
-// in it by then: removing it would remove what is mounted.
+// scratch makes a directory that goes after the test.
 func scratch(t testing.TB) (string, error) {
 	dir, err := os.MkdirTemp("", "workshop-")
 	if err != nil {
@@ -350,29 +358,10 @@ func scratch(t testing.TB) (string, error) {
 	if dir, err = filepath.EvalSymlinks(dir); err != nil {
 		return "", err
 	}
-	t.Cleanup(func() {
-		if left := detachMounts(dir); left != "" {
-			t.Errorf("left mounted: %s", left)
-		}
-		if detachMounts(dir) == "" {
-			os.RemoveAll(dir)
-		}
-	})
+	// What a block mounts is mounted on its stage, so this removes no more
+	// than the directory.
+	t.Cleanup(func() { os.RemoveAll(dir) })
 	return dir, os.Chmod(dir, 0o755)
-}
-
-// detachMounts unmounts what is mounted below dir, and says what was.
-func detachMounts(dir string) (found string) {
-	table, _ := os.ReadFile("/proc/self/mountinfo")
-	lines := strings.Split(string(table), "\n")
-	for _, line := range slices.Backward(lines) {
-		f := strings.Fields(line)
-		if len(f) > 4 && strings.HasPrefix(f[4], dir+"/") {
-			found += f[4] + " "
-			execute("umount", "-l", f[4])
-		}
-	}
-	return found
 }
 
 func execute(name string, args ...string) error {
