@@ -129,7 +129,7 @@ func writeFile(t *testing.T, path, text string, mode os.FileMode) {
 // What doctor.sh calls or looks for. Nothing else is on the patient's PATH.
 var doctorPrograms = strings.Fields(`apt-get busybox cat gcc go grep head id
 	ip make mkdir mktemp modprobe mount newuidmap rm sed setpriv sh
-	shellcheck sort strace sudo tr true uname unshare
+	shellcheck sort stat strace sudo tr true uname unshare
 	qemu-system-x86_64 qemu-system-aarch64`)
 
 // fakePath is a PATH of one directory: links to the machine's programs but
@@ -395,4 +395,24 @@ func skip(t *testing.T, reason string) {
 		t.Fatal(reason)
 	}
 	t.Skip(reason)
+}
+
+// In a real chroot the kernel refuses user namespaces to everybody.
+func TestDoctorChroot(t *testing.T) {
+	if os.Getuid() != 0 {
+		skip(t, "root: run the check with sudo")
+	}
+	dir := publicDir(t)
+	copyScript(t, dir, "doctor.sh")
+	writeFile(t, dir+"/root/empty", "", 0o644)
+	script := `mount --make-rprivate / && mkdir "$1/new" &&
+		mount --rbind / "$1/new" &&
+		exec chroot "$1/new" sh "$1/doctor.sh"`
+	out, status := runIn(t, dir, []string{"DOCTOR_ROOT=" + dir + "/root",
+		"ROOTFS=/nowhere", "container="}, "unshare", "-m", "sh", "-c", script,
+		"sh", dir)
+	d := parseDiagnosis(t, out, status)
+	d.expect(t, "namespace user", "^missing .*not permitted: leave the chroot")
+	d.expect(t, "namespace uts", "^ok")
+	d.expectSteps(t, "04 05 06 07")
 }

@@ -127,6 +127,13 @@ switch() { # FILE FORBIDDEN-VALUE SETTING
 	fi
 }
 
+# In a chroot the kernel refuses a user namespace (user_namespaces(7)) and
+# mount propagation cannot be changed.
+in_chroot() {
+	[ "$uid" = 0 ] && [ "$(stat -c %d:%i /)" != \
+		"$(stat -L -c %d:%i /proc/1/root)" ] 2>/dev/null
+}
+
 namespace() { # NAME FLAG STEPS
 	forbidden=
 	if [ "$1" = user ] || [ "$uid" != 0 ]; then forbidden=$stop; fi
@@ -136,6 +143,8 @@ namespace() { # NAME FLAG STEPS
 		missing "$3" "namespace $1" "$why: $forbidden"
 	elif [ "$place" = container ]; then
 		missing "$3" "namespace $1" "$why: docker run --privileged, or the VM"
+	elif in_chroot; then
+		missing "$3" "namespace $1" "$why: leave the chroot, or make test-vm"
 	else
 		missing "$3" "namespace $1" "$why: another kernel, or make test-vm"
 	fi
@@ -234,7 +243,9 @@ overlay() {
 		ok overlay 'mounted one'
 	elif [ "$uid" = 0 ] || ! try -m sh -c "$script" sh "$work/m" ,userxattr
 	then
-		missing 07 overlay "$why: $(modprobe_fix overlay)"
+		if in_chroot; then fix='leave the chroot'
+		else fix=$(modprobe_fix overlay); fi
+		missing 07 overlay "$why: $fix"
 	fi
 	if [ "$uid" = 0 ] && try '-U -r -m' sh -c "$script" sh "$work/m" ,userxattr
 	then
