@@ -21,7 +21,6 @@ type mount struct {
 var mounts = []mount{
 	{"tmpfs", "/tmp", "tmpfs", unix.MS_NOSUID | unix.MS_NODEV, "mode=1777"},
 	{"proc", "/proc", "proc", unix.MS_NOSUID | unix.MS_NOEXEC, ""},
-	{"sysfs", "/sys", "sysfs", unix.MS_NOSUID | unix.MS_RDONLY, ""},
 	{"tmpfs", "/dev", "tmpfs", unix.MS_NOSUID, "mode=755"},
 	{"devpts", "/dev/pts", "devpts", unix.MS_NOSUID, "ptmxmode=0666"},
 	{"tmpfs", "/dev/shm", "tmpfs", unix.MS_NOSUID | unix.MS_NODEV, ""},
@@ -113,10 +112,12 @@ func mountAll(rows []mount) error {
 	return nil
 }
 
-// addVolumes appends devices and volumes to the table: files and directories
-// of the host, which are opened while we can see them.
+// addVolumes appends volumes, devices and /sys to the table: files of the host,
+// which are opened while we can see them. A new sysfs is not for everybody: it
+// shows the network, and the kernel asks who owns that.
 func addVolumes(args []string) ([]mount, error) {
 	rows := mounts
+	args = append(args, "/sys:/sys:ro")
 	for _, name := range devices {
 		args = append(args, "/dev/"+name+":/dev/"+name)
 	}
