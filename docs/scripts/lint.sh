@@ -34,11 +34,12 @@ if [ "$1" = all ]; then
 	else
 		bad 'shellcheck is missing: apt-get install shellcheck'
 	fi
-	# A tab counts as four columns.
+	# A tab counts as four columns, a letter of several bytes as one.
 	for f in $goFiles $shells Makefile $(pick '\.[ch]$'); do
-		expand -t 4 "$f" | awk -v f="$f" 'length > 80 {
-			print f ":" NR ": " length " columns"; n++ } END { exit n > 0 }' ||
-			bad "$f has lines of more than 80 columns"
+		if expand -t 4 "$f" | LC_ALL=C sed 's/[\x80-\xbf]//g' |
+			grep -nE '^.{81}' | sed "s|^\([0-9]*\):.*|$f:\1|"; then
+			bad "these lines of $f have more than 80 columns"
+		fi
 	done
 fi
 exit $status
