@@ -453,7 +453,7 @@ func (p program) refuses(t *testing.T, status int, words []string,
 	}
 	if !good {
 		t.Errorf("%q: status %d, stderr:\n%s\nwant status %d and one line "+
-			"\"PROGRAM: …\" with %q", args, got, stderr, status, words)
+			"\"PROGRAM: ...\" with %q", args, got, stderr, status, words)
 	}
 }
 
