@@ -37,7 +37,7 @@ if [ "$1" = all ]; then
 	# A tab counts as four columns, a letter of several bytes as one.
 	for f in $goFiles $shells Makefile $(pick '\.[ch]$'); do
 		if expand -t 4 "$f" | LC_ALL=C sed 's/[\x80-\xbf]//g' |
-			grep -nE '^.{81}' | sed "s|^\([0-9]*\):.*|$f:\1|"; then
+			LC_ALL=C grep -nE '^.{81}' | sed "s|^\([0-9]*\):.*|$f:\1|"; then
 			bad "these lines of $f have more than 80 columns"
 		fi
 	done

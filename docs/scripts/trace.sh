@@ -26,9 +26,9 @@ if [ "$step" -ge 3 ]; then
 fi
 if [ "$step" -ge 4 ]; then
 	calls+=,setuid,setgid,setgroups,write,openat
-	files+='|(uid_map|gid_map|setgroups)"'
+	files+='|(uid_map|gid_map|setgroups)[">]'
 fi
-if [ "$step" -ge 5 ]; then calls+=,socket; fi
+if [ "$step" -ge 5 ]; then calls+=,sendto,sendmsg; files+='|RTM_|NFNL'; fi
 if [ "$step" -ge 6 ]; then files+='|/sys/fs/cgroup'; fi
 
 default=(run --hostname traced)
@@ -60,19 +60,22 @@ awk -v files="$files" '
 		rest = substr($0, RSTART + RLENGTH)
 		$0 = half[$1] rest
 	}
+	{ sub(/ +=/, " =") }
 	/CLONE_THREAD/ { next }
 	/ clone\(/ && !/SIGCHLD/ { next }    # the runtime tries whether pidfds work
-	/ (openat|write)\(/ && $0 !~ files { next }
+	/ (openat|write|sendto|sendmsg)\(/ && $0 !~ files { next }
 	/ openat\(/ && / = -1 / { next }
 	/ (wait4|waitid)\(/ && / = -1 ECHILD| = 0$/ { next }
 	/^[0-9]+ +\+\+\+/ { next }
 	# The Go runtime asks whether pidfds work, and dies with a parent that is
 	# gone already: seen from a new PID namespace it is, but 1 is immune.
 	index($0, " pidfd_open(" $1 ",") || / kill\(1, SIGKILL\)/ { next }
+	# Go changes the IDs of every thread, as C libraries do.
+	/ set[ug]id\(/ && seen[substr($0, length($1) + 1)]++ { next }
 	{
+		sub(/, 0x[0-9a-f]+\) =/, ", ...) =")
 		sub(/, 0x[0-9a-f]+, MS_/, ", ..., MS_")
 		sub(/0x[0-9a-f]+ \/\*/, "/*")
-		sub(/ +=/, " =")
 		print
 	}
 ' "$log"
