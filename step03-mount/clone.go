@@ -28,6 +28,8 @@ func run(c *cli.Context) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Pdeathsig: unix.SIGKILL, Cloneflags: unix.CLONE_NEWUTS |
 			unix.CLONE_NEWPID | unix.CLONE_NEWIPC | unix.CLONE_NEWNS}
+	// A directory of the host's that is still open leads out of the container.
+	unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC)
 	if err := cmd.Start(); err != nil {
 		return failed("clone", "container", err)
 	}
@@ -89,12 +91,12 @@ func exited(ws syscall.WaitStatus) error {
 
 // What to do about an errno, of any call or of one, where the cause is known.
 var advice = map[string]string{
-	"EPERM":            ": needs root: use sudo",
-	"stat EACCES":      ": the process is another user's: use sudo",
-	"mount ENOENT":     ": make rootfs makes a root filesystem",
-	"pivot_root EBUSY": ": give a --rootfs other than /",
-	"pidfd_open ESRCH": ": run prints the PID to use",
-	"setns EINVAL":     ": name a PID, or a file such as /proc/PID/ns/uts",
+	"EPERM":             ": needs root: use sudo",
+	"stat EACCES":       ": the process is another user's: use sudo",
+	"bind mount ENOENT": ": make rootfs makes a root filesystem",
+	"pivot_root EBUSY":  ": give a --rootfs other than /",
+	"pidfd_open ESRCH":  ": run prints the PID to use",
+	"setns EINVAL":      ": name a PID, or a file such as /proc/PID/ns/uts",
 }
 
 // failed says in one line which system call failed, on what, with which errno,

@@ -12,6 +12,7 @@ import (
 // execute is setns(2): it joins the namespaces of a process, or the one that a
 // file stands for, and starts the command there.
 func execute(c *cli.Context) error {
+	unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC) // as run does
 	name := c.Args().First()
 	fd, flags, err := target(name)
 	if err != nil {

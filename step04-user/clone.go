@@ -27,6 +27,8 @@ func run(c *cli.Context) error {
 	newUser(c, cmd.SysProcAttr)
 	in, gate, err := os.Pipe()
 	cmd.ExtraFiles = []*os.File{in}
+	// A directory of the host's that is still open leads out of the container.
+	unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC)
 	if err = cmp.Or(err, cmd.Start()); err != nil {
 		return failed("clone", "container", err)
 	}
@@ -121,7 +123,7 @@ var advice = map[string]string{
 	"sethostname EPERM": ": AppArmor restricts user namespaces: make doctor",
 	"write EINVAL":      ": maps are INSIDE:HOST:N and do not overlap",
 	"setuid EINVAL":     ": the maps need a 0 inside",
-	"mount ENOENT":      ": make rootfs makes a root filesystem",
+	"bind mount ENOENT": ": make rootfs makes a root filesystem",
 	"pivot_root EBUSY":  ": give a --rootfs other than /",
 	"stat EACCES":       ": the process is another user's: use sudo",
 	"setns EINVAL":      ": name a PID, or a file such as /proc/PID/ns/uts",

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,24 +12,27 @@ import (
 )
 
 type mount struct {
-	src, on, fstype string
-	flags           uintptr
-	data            string
+	src, on, fstype, data string
+	flags                 uintptr
 }
 
 // What a container mounts, in this order. One that keeps the host's root has
-// the first two.
+// the first two. A user namespace may mount /proc only while it sees another.
 var mounts = []mount{
-	{"tmpfs", "/tmp", "tmpfs", unix.MS_NOSUID | unix.MS_NODEV, "mode=1777"},
-	{"proc", "/proc", "proc", unix.MS_NOSUID | unix.MS_NOEXEC, ""},
-	{"tmpfs", "/dev", "tmpfs", unix.MS_NOSUID, "mode=755"},
-	{"devpts", "/dev/pts", "devpts", unix.MS_NOSUID, "ptmxmode=0666"},
-	{"tmpfs", "/dev/shm", "tmpfs", unix.MS_NOSUID | unix.MS_NODEV, ""},
-	{"mqueue", "/dev/mqueue", "mqueue", unix.MS_NOSUID | unix.MS_NODEV, ""},
+	{"tmpfs", "/tmp", "tmpfs", "mode=1777", unix.MS_NOSUID | unix.MS_NODEV},
+	{"proc", "/proc", "proc", "", unix.MS_NOSUID | unix.MS_NOEXEC},
+	{"tmpfs", "/dev", "tmpfs", "mode=755", unix.MS_NOSUID},
+	{"devpts", "/dev/pts", "devpts", "ptmxmode=0666", unix.MS_NOSUID},
+	{"tmpfs", "/dev/shm", "tmpfs", "", unix.MS_NOSUID | unix.MS_NODEV},
+	{"mqueue", "/dev/mqueue", "mqueue", "", unix.MS_NOSUID | unix.MS_NODEV},
 }
 
-// Devices are bind mounts of the host's: mknod(2) is for the host's root.
-var devices = []string{"null", "zero", "full", "random", "urandom", "tty"}
+// What every container has of the host's, as volumes. mknod(2) is for the
+// host's root. A new sysfs would show the network, and the kernel asks who
+// owns that.
+var system = []string{"/sys:/sys:ro", "/dev/null:/dev/null",
+	"/dev/zero:/dev/zero", "/dev/full:/dev/full", "/dev/tty:/dev/tty",
+	"/dev/random:/dev/random", "/dev/urandom:/dev/urandom"}
 
 var links = map[string]string{"ptmx": "pts/ptmx", "fd": "/proc/self/fd",
 	"stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"}
@@ -37,33 +41,51 @@ var links = map[string]string{"ptmx": "pts/ptmx", "fd": "/proc/self/fd",
 // in which shared mounts stay shared: what we mount would appear on the host.
 // systemd shares / when it boots. See mount_namespaces(7).
 func private() error {
-	err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
-	return failed("mount", "/ (private)", err)
+	return unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
 }
 
 // setMounts gives the container its own mounts and, with --rootfs, its own
-// root. They are mounted inside that root, where none of its symbolic links
-// can lead to the host. The host's root goes last: without a /proc in sight a
-// user namespace may not mount one.
+// root. Volumes are taken while we see the host, and put in their places when
+// it is out of reach: no symbolic link in the new root can lead there.
 func setMounts(c *cli.Context) error {
-	root, pivot := c.String("rootfs"), !c.Bool("chroot")
-	rows, err := addVolumes(c.StringSlice("volume"))
-	if err == nil {
-		err = private()
-	}
+	root, err := c.String("rootfs"), failed("mount", "/", private())
 	if err == nil && root == "/" && !c.IsSet("volume") {
 		return mountAll(mounts[:2])
 	}
-	if err == nil {
-		err = enterRoot(root, pivot)
+	volumes, bad := takeVolumes(append(system, c.StringSlice("volume")...))
+	if err = cmp.Or(err, bad); err == nil {
+		err = enterRoot(root, !c.Bool("chroot"))
 	}
 	if err == nil {
-		err = mountAll(rows)
+		err = mountAll(append(mounts[2:], volumes...))
 	}
 	for name, to := range links {
 		if err == nil {
 			err = failed("symlink", name, unix.Symlink(to, "/dev/"+name))
 		}
+	}
+	return err
+}
+
+// enterRoot makes root the root directory. pivot_root(2) wants a mount point,
+// so root is first mounted on itself; "." twice puts the host's root on top of
+// the new one, where ".." still finds it until umount2. --chroot is the old
+// way: chroot(2) only changes where paths start. A process that has a
+// directory open outside its root walks out of it.
+func enterRoot(root string, pivot bool) error {
+	full, _ := filepath.Abs(root)
+	err := cmp.Or(unix.Mount(root, full, "", unix.MS_BIND|unix.MS_REC, ""),
+		unix.Chdir(full))
+	if err != nil {
+		return failed("bind mount", root, err)
+	}
+	if pivot {
+		err = failed("pivot_root", root, unix.PivotRoot(".", "."))
+	} else {
+		err = failed("chroot", root, unix.Chroot("."))
+	}
+	if err == nil {
+		err = mountAll(mounts[:2])
 	}
 	if err == nil && pivot {
 		err = failed("umount2", "/", unix.Unmount(".", unix.MNT_DETACH))
@@ -71,28 +93,8 @@ func setMounts(c *cli.Context) error {
 	return err
 }
 
-// enterRoot makes root the root directory. pivot_root(2) wants a mount point,
-// so root is first mounted on itself; "." twice puts the host's root on top of
-// the new one, where nothing but the umount2 at the end finds it. --chroot is
-// the old way: chroot(2) only changes where paths start. A process that keeps
-// a directory open outside its root walks out of it.
-func enterRoot(root string, pivot bool) error {
-	err := unix.Mount(root, root, "", unix.MS_BIND|unix.MS_REC, "")
-	if err != nil {
-		return failed("mount", root, err)
-	}
-	if err := unix.Chdir(root); err != nil {
-		return failed("chdir", root, err)
-	}
-	if pivot {
-		return failed("pivot_root", root, unix.PivotRoot(".", "."))
-	}
-	return failed("chroot", root, unix.Chroot("."))
-}
-
 // mountAll makes the mount points, which mount(2) reports if they are missing,
-// and mounts the rows. A bind mount ignores its data and can become read-only
-// only afterwards: mount_setattr(2), with all that is mounted below it.
+// and mounts the rows.
 func mountAll(rows []mount) error {
 	for _, m := range rows {
 		if info, err := os.Stat(m.src); err == nil && !info.IsDir() {
@@ -101,10 +103,6 @@ func mountAll(rows []mount) error {
 		}
 		os.MkdirAll(m.on, 0o755)
 		err := unix.Mount(m.src, m.on, m.fstype, m.flags, m.data)
-		if err == nil && m.data == "ro" {
-			attr := &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
-			err = unix.MountSetattr(-1, m.on, unix.AT_RECURSIVE, attr)
-		}
 		if err != nil {
 			return failed("mount", m.on, err)
 		}
@@ -112,27 +110,28 @@ func mountAll(rows []mount) error {
 	return nil
 }
 
-// addVolumes appends volumes, devices and /sys to the table: files of the host,
-// which are opened while we can see them. A new sysfs is not for everybody: it
-// shows the network, and the kernel asks who owns that.
-func addVolumes(args []string) ([]mount, error) {
-	rows := mounts
-	args = append(args, "/sys:/sys:ro")
-	for _, name := range devices {
-		args = append(args, "/dev/"+name+":/dev/"+name)
-	}
+// takeVolumes copies parts of the host's mounts, which MS_MOVE will put in
+// their places: a bind mount in two halves. Such a copy, unlike an open
+// directory, has no ".." that leads to the host. See open_tree(2).
+func takeVolumes(args []string) (rows []mount, err error) {
 	for _, arg := range args {
 		src, dst, _ := strings.Cut(arg, ":")
 		dst, mode, _ := strings.Cut(dst, ":")
 		if !strings.HasPrefix(dst, "/") || mode != "" && mode != "ro" {
 			return nil, fmt.Errorf("volume %s: not SRC:/DST[:ro]", arg)
 		}
-		fd, err := unix.Open(src, unix.O_PATH|unix.O_CLOEXEC, 0)
-		if err != nil {
-			return nil, failed("open", src, err)
+		fd, err := unix.OpenTree(unix.AT_FDCWD, src, unix.AT_RECURSIVE|
+			unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+		if err == nil && mode == "ro" { // and so is all that is below
+			attr := &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
+			err = unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH|
+				unix.AT_RECURSIVE, attr)
 		}
-		rows = append(rows, mount{fmt.Sprint("/proc/self/fd/", fd), dst, "",
-			unix.MS_BIND | unix.MS_REC, mode})
+		if err != nil {
+			return nil, failed("open_tree", src, err)
+		}
+		rows = append(rows, mount{fmt.Sprint("/proc/self/fd/", fd), dst, "", "",
+			unix.MS_MOVE})
 	}
 	return rows, nil
 }

@@ -18,6 +18,7 @@ func execute(c *cli.Context) error {
 	if os.Args[0] == "joined" {
 		return become(c.Args().Tail())
 	}
+	unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC) // as run does
 	pid, err := join(target(c.Args().First()))
 	if err != nil {
 		return err
