@@ -53,7 +53,7 @@ host_state() (
 	sha256sum /etc/libvirt/qemu.conf
 	ls -A /var/lib/libvirt/images /etc/libvirt/qemu /run/libvirt
 	ls -A ~/.vagrant.d/boxes
-	pgrep -l 'libvirtd|virtlogd|dnsmasq'
+	for name in libvirtd virtlogd dnsmasq; do pgrep -lx "$name"; done
 	true
 )
 
