@@ -32,12 +32,11 @@ func run(c *cli.Context) error {
 	if err = cmp.Or(err, cmd.Start()); err != nil {
 		return failed("clone", "container", err)
 	}
-	pid := fmt.Sprint(cmd.Process.Pid)
-	say("Parent", "the container is PID "+pid)
+	say("Parent", fmt.Sprint("the container is PID ", cmd.Process.Pid))
 	defer say("Parent", "container exited!")
 	if cmd.SysProcAttr.UidMappings == nil {
-		err = cmp.Or(writeMap(c, pid, "uid", os.Getuid()),
-			writeMap(c, pid, "gid", os.Getgid()))
+		err = cmp.Or(writeMap(c, cmd.Process.Pid, "uid", os.Getuid()),
+			writeMap(c, cmd.Process.Pid, "gid", os.Getgid()))
 	}
 	if err == nil {
 		gate.WriteString("go")
@@ -119,7 +118,8 @@ func exited(ws syscall.WaitStatus) error {
 // three are the switches by which a host keeps its users from namespaces.
 var advice = map[string]string{
 	"clone ENOSPC":      ": raise sysctl user.max_user_namespaces",
-	"clone EPERM":       ": sysctl kernel.unprivileged_userns_clone=1",
+	"clone EPERM":       ": sysctl, chroot or seccomp forbids it: make doctor",
+	"unshare EPERM":     ": add -U, or use sudo",
 	"sethostname EPERM": ": AppArmor restricts user namespaces: make doctor",
 	"write EINVAL":      ": maps are INSIDE:HOST:N and do not overlap",
 	"setuid EINVAL":     ": the maps need a 0 inside",

@@ -42,20 +42,18 @@ func join(fd, flags int, err error) (int, error) {
 	if err = cmp.Or(err, err1, err2); err != nil {
 		return 0, err
 	}
-	tid, empty := unsafe.Pointer(&child[0]), byte(0)
+	tid, empty, sig := unsafe.Pointer(&child[0]), byte(0), uintptr(unix.SIGCHLD)
 	args := append([]string{"joined"}, os.Args[1:]...)
 	argv, _ := syscall.SlicePtrFromStrings(args)
 	envv, _ := syscall.SlicePtrFromStrings(os.Environ())
-	pid, _, errno := unix.RawSyscall6(unix.SYS_CLONE, uintptr(unix.SIGCHLD),
-		0, 0, 0, 0, 0)
+	pid, _, errno := unix.RawSyscall(unix.SYS_CLONE, sig, 0, 0)
 	if pid == 0 && errno == 0 {
 		unix.RawSyscall(unix.SYS_SETGROUPS, 0, 0, 0)
 		_, _, errno = unix.RawSyscall(unix.SYS_SETNS, uintptr(fd),
 			uintptr(flags), 0)
 		if errno == 0 {
-			pid, _, errno = unix.RawSyscall6(unix.SYS_CLONE,
-				unix.CLONE_PARENT|unix.CLONE_PARENT_SETTID|
-					uintptr(unix.SIGCHLD), 0, uintptr(tid), 0, 0, 0)
+			pid, _, errno = unix.RawSyscall(unix.SYS_CLONE, unix.CLONE_PARENT|
+				unix.CLONE_PARENT_SETTID|sig, 0, uintptr(tid))
 		}
 		if errno != 0 || pid != 0 {
 			unix.RawSyscall(unix.SYS_EXIT, uintptr(errno), 0, 0)

@@ -19,8 +19,9 @@ import (
 // executes as nobody, which only ambient capabilities survive.
 func newUser(c *cli.Context, attr *syscall.SysProcAttr) {
 	if !c.IsSet("uid-map") && !c.IsSet("gid-map") {
-		attr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
-		attr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}}
+		u, g := os.Getuid(), os.Getgid()
+		attr.UidMappings = []syscall.SysProcIDMap{{HostID: u, Size: 1}}
+		attr.GidMappings = []syscall.SysProcIDMap{{HostID: g, Size: 1}}
 	}
 	for n := uintptr(0); n <= unix.CAP_LAST_CAP; n++ {
 		attr.AmbientCaps = append(attr.AmbientCaps, n)
@@ -29,19 +30,21 @@ func newUser(c *cli.Context, attr *syscall.SysProcAttr) {
 
 // writeMap writes --uid-map or --gid-map while the container waits. Root may
 // map any range. Others ask newuidmap(1) or newgidmap(1), which allow what
-// /etc/subuid and /etc/subgid say, and explain themselves when they refuse.
-func writeMap(c *cli.Context, pid, kind string, id int) error {
+// /etc/subuid and /etc/subgid say, and say why when they refuse.
+func writeMap(c *cli.Context, pid int, kind string, id int) error {
 	maps := strings.Join(c.StringSlice(kind+"-map"), "\n")
-	maps = cmp.Or(maps, fmt.Sprintf("0:%d:1", id))
-	maps = strings.ReplaceAll(maps, ":", " ")
+	maps = strings.ReplaceAll(cmp.Or(maps, fmt.Sprintf("0:%d:1", id)), ":", " ")
 	if os.Getuid() == 0 {
-		file := "/proc/" + pid + "/" + kind + "_map"
+		file := fmt.Sprintf("/proc/%d/%s_map", pid, kind)
 		return failed("write", file, os.WriteFile(file, []byte(maps), 0))
 	}
-	args := append([]string{pid}, strings.Fields(maps)...)
-	tool := exec.Command("new"+kind+"map", args...)
-	tool.Stderr = os.Stderr
-	return tool.Run()
+	args := append([]string{fmt.Sprint(pid)}, strings.Fields(maps)...)
+	out, err := exec.Command("new"+kind+"map", args...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("new%smap (package uidmap): %v: %s", kind, err,
+			strings.TrimSpace(string(out)))
+	}
+	return nil
 }
 
 // becomeRoot takes the ids that the maps give to root. They may differ from
