@@ -85,10 +85,19 @@ step() {
 	fi
 }
 
+# The transcripts that need root run under sudo, too. Some of them build: with
+# the caller's caches, so that nothing is downloaded for root.
 docs() {
+	local env=("ROOTFS=$rootfs" "STRICT=${STRICT:-}" "PATH=$PATH"
+		"GOCACHE=$(go env GOCACHE)" "GOMODCACHE=$(go env GOMODCACHE)"
+		"GOTOOLCHAIN=$(go env GOTOOLCHAIN)" "GOPROXY=$(go env GOPROXY)")
+	if [ -d bin/c ]; then env+=("BIN=$top/bin"); fi
 	# shellcheck disable=SC2046 # the options are words
-	run docs docs env "ROOTFS=$rootfs" "STRICT=${STRICT:-}" \
-		"$out/docs.test" $(options)
+	run docs docs "${as_root[@]}" env "${env[@]}" "$out/docs.test" $(options)
+	if [ ${#as_root[@]} -gt 0 ]; then
+		sudo -n chown -R --from=root "$(id -u):$(id -g)" \
+			"$(go env GOCACHE)" "$(go env GOMODCACHE)"
+	fi
 }
 
 # compile PACKAGE NAME: as the caller, who has the Go toolchain.
@@ -108,6 +117,8 @@ lint=0
 if [ "$what" = all ]; then "$scripts/lint.sh" fast || lint=1; fi
 for s in $list; do compile "$s" "$s" || true; done
 ask_for_root
+# The chapters build in network namespaces from which nothing is reachable.
+if [ "$what" = all ]; then go mod download || true; fi
 if [ "$what" = all ] && compile docs docs; then start docs; fi
 for s in $list; do start step "$s"; done
 wait
