@@ -15,7 +15,8 @@ export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 # Static programs (no cgo) run on any root filesystem. The version control
 # stamp would fail in a checkout that another user owns.
 export CGO_ENABLED = 0
-GO        = $(if $(shell command -v go),go,$(error Go is missing: make doctor))
+HAVE_GO  := $(shell PATH='$(PATH)'; command -v go)
+GO        = $(if $(HAVE_GO),go,$(error Go is missing: make doctor))
 GOBUILD   = $(GO) build -buildvcs=false -trimpath -tags urfave_cli_no_docs
 CFLAGS   := -std=gnu11 -O2 -Wall -Wextra -Werror
 # Without a compiler the tests of the C programs are skipped.
