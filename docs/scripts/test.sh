@@ -91,7 +91,11 @@ docs() {
 	local env=("ROOTFS=$rootfs" "STRICT=${STRICT:-}" "PATH=$PATH"
 		"GOCACHE=$(go env GOCACHE)" "GOMODCACHE=$(go env GOMODCACHE)"
 		"GOTOOLCHAIN=$(go env GOTOOLCHAIN)" "GOPROXY=$(go env GOPROXY)")
-	if [ -d bin/c ]; then env+=("BIN=$top/bin"); fi
+	# Copies: an ordinary user may not be able to reach this directory.
+	if [ -d bin/c ]; then
+		cp -r bin "$out/bin" && chmod -R a+rX "$out/bin" && chmod 755 "$out"
+		env+=("BIN=$out/bin")
+	fi
 	# shellcheck disable=SC2046 # the options are words
 	run docs docs "${as_root[@]}" env "${env[@]}" "$out/docs.test" $(options)
 	if [ ${#as_root[@]} -gt 0 ]; then
