@@ -443,3 +443,42 @@ func cleanDirectories(t *testing.T, tool string) {
 		t.Error(diff)
 	}
 }
+
+// make run drops what this machine refuses, says so, and starts the rest.
+func TestRunOptions(t *testing.T) {
+	root := os.Getuid() == 0
+	const base = "--rootfs fs --hostname workshop "
+	for refused, c := range map[string]struct{ says, args string }{
+		"nothing": {"", base + "--network bridge --memory 64m --cpus 0.5 " +
+			"--pids-limit 64"},
+		"bridge": {"no bridge here: step07-x: refused bridge", base +
+			"--network none --memory 64m --cpus 0.5 --pids-limit 64"},
+		"--cpus": {"no CPU limit here: step07-x: refused --cpus", base +
+			"--network bridge --memory 64m --pids-limit 64"},
+	} {
+		t.Run(refused, func(t *testing.T) {
+			if !root {
+				c.says = "Not root: no network"
+				c.args = base + "--network none"
+			}
+			dir := t.TempDir()
+			copyScript(t, dir+"/docs/scripts", "run.sh")
+			writeFile(t, dir+"/docs/scripts/tour.sh",
+				"#!/bin/sh\necho \"tour $*\"\n", 0o755)
+			writeFile(t, dir+"/bin/step06-x", "#!/bin/sh\nexit 9\n", 0o755)
+			writeFile(t, dir+"/bin/step07-x", "#!/bin/sh\n"+
+				"echo 'Parent[1] - create a container!' >&2\n"+
+				"for a; do if [ \"$a\" = "+refused+" ]; then\n"+
+				"echo 'step07-x: refused "+refused+"' >&2; exit 125\n"+
+				"fi; done\n", 0o755)
+			out, status := runIn(t, dir, []string{"ROOTFS=fs", "STEP="},
+				"docs/scripts/run.sh")
+			want := "tour bin/step07-x 7 " + c.args + "\n"
+			if status != 0 || !strings.Contains(out, want) ||
+				!strings.Contains(out, c.says) {
+				t.Errorf("status %d, it said:\n%swant %q and %q", status, out,
+					c.says, want)
+			}
+		})
+	}
+}

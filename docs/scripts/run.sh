@@ -19,35 +19,30 @@ add() {
 	shift
 	if why=$("$bin" run "${options[@]}" "$@" true 2>&1 >/dev/null); then
 		options+=("$@")
-	else
-		echo "no $what here: $(grep -v '\] - ' <<<"$why" | head -n 1)" >&2
+		return 0
 	fi
+	echo "no $what here: $(grep -v '\] - ' <<<"$why" | head -n 1)" >&2
+	return 1
 }
 
 if [ "$number" -ge 3 ]; then options+=(--rootfs "$rootfs"); fi
 options+=(--hostname workshop)
-if [ "$number" -ge 5 ]; then
-	if [ "$(id -u)" = 0 ]; then
+if [ "$(id -u)" != 0 ]; then
+	if [ "$number" -ge 5 ]; then
 		options+=(--network none)
-		bridge=("${options[@]}")
-		bridge[${#bridge[@]}-1]=bridge
-		if why=$("$bin" run "${bridge[@]}" true 2>&1 >/dev/null); then
-			options=("${bridge[@]}")
-		else
-			echo "no bridge here: $(grep -v '\] - ' <<<"$why" | head -n 1)" >&2
-		fi
-	else
-		options+=(--network none)
-		echo 'Not root: network none, because a bridge is the host'"'"'s.' >&2
+		echo 'Not root: no network, because the bridge is the host'"'"'s.' >&2
 	fi
-fi
-if [ "$number" -ge 6 ]; then
-	if [ "$(id -u)" = 0 ]; then
-		add 'memory limit' --memory 64m
-		add 'CPU limit' --cpus 0.5
-		add 'process limit' --pids-limit 64
-	else
+	if [ "$number" -ge 6 ]; then
 		echo 'Not root: no limits, because the cgroups are root'"'"'s.' >&2
+	fi
+else
+	if [ "$number" -ge 5 ]; then
+		add bridge --network bridge || options+=(--network none)
+	fi
+	if [ "$number" -ge 6 ]; then
+		add 'memory limit' --memory 64m || true
+		add 'CPU limit' --cpus 0.5 || true
+		add 'process limit' --pids-limit 64 || true
 	fi
 fi
 
