@@ -1,4 +1,4 @@
-// Step 2: a container that sees its own processes only, and talks to them only.
+// Step 2: a container that reaches its own processes only.
 //
 // Three verbs, and each of them is one system call: run is clone(2), exec is
 // setns(2), unshare is unshare(2).
@@ -15,7 +15,7 @@ import (
 const program = "step02-pid"
 
 // Namespaces belong to threads, and a Go program has several. main stays on
-// the first one, so that what it changes is what its children inherit.
+// the first one: what it changes there holds for what it starts or becomes.
 func init() { runtime.LockOSThread() }
 
 func main() {

@@ -16,7 +16,8 @@ import (
 // copy of a process with several threads has only one of them, and the Go
 // runtime does not survive that. So the child executes our own program again,
 // with the same arguments; argv[0] tells it that it is the one inside. It is
-// killed when we die, however that happens: PR_SET_PDEATHSIG in prctl(2).
+// killed when our thread ends, however that happens: PR_SET_PDEATHSIG in
+// prctl(2).
 func run(c *cli.Context) error {
 	if os.Args[0] == "container" {
 		return container(c)
@@ -80,7 +81,8 @@ func notRun(args []string, err error) error {
 }
 
 // exited passes on how a command ended, as a shell does: its own status, or
-// 128+n when signal n killed it. Docker's other three are 127 and 126 in
+// 128+n when signal n killed it. cli.Exit ends the program with that status,
+// without a word. Docker's other three are 127 and 126 in
 // notRun, and 125 in main.
 func exited(ws syscall.WaitStatus) error {
 	if ws.Signaled() {

@@ -15,7 +15,7 @@ import (
 const program = "step03-mount"
 
 // Namespaces belong to threads, and a Go program has several. main stays on
-// the first one, so that what it changes is what its children inherit.
+// the first one: what it changes there holds for what it starts or becomes.
 func init() { runtime.LockOSThread() }
 
 func main() {

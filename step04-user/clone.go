@@ -15,7 +15,8 @@ import (
 // run is clone(2). C passes clone a function for the child. Go cannot: the
 // copy of a process with several threads has only one of them, and the Go
 // runtime does not survive that. So the child executes our own program again,
-// with the same arguments; argv[0] tells it that it is the one inside.
+// with the same arguments; argv[0] tells it that it is the one inside. Nobody
+// has that name by accident.
 func run(c *cli.Context) error {
 	if os.Args[0] == "container" {
 		return container(c)
@@ -105,7 +106,8 @@ func notRun(args []string, err error) error {
 }
 
 // exited passes on how a command ended, as a shell does: its own status, or
-// 128+n when signal n killed it. Docker's other three are 127 and 126 in
+// 128+n when signal n killed it. cli.Exit ends the program with that status,
+// without a word. Docker's other three are 127 and 126 in
 // notRun, and 125 in main.
 func exited(ws syscall.WaitStatus) error {
 	if ws.Signaled() {
