@@ -194,7 +194,6 @@ build_box() {
 		"$SIZE" >"$tmp/metadata.json"
 	echo 'Vagrant.configure("2") { |c| c.ssh.username = "vagrant" }' \
 		>"$tmp/Vagrantfile"
-	mkdir -p "$out"
 	tar -C "$tmp" -cf - metadata.json Vagrantfile box.img |
 		gzip -1 >"$out/workshop.box.new"
 	mv "$out/workshop.box.new" "$out/workshop.box"
@@ -204,7 +203,7 @@ build_box() {
 # `vagrant up` needs no registry (BOX_URL=.../catalog.json).
 build_catalog() {
 	sum=$(sha256sum "$out/workshop.box" | cut -d ' ' -f 1)
-	base=${BOX_URL_BASE:-file://$(cd "$out" && pwd)}
+	base=${BOX_URL_BASE:-file://$out}
 	cat >"$out/catalog.json" <<TEXT
 { "name": "$(pin BOX)",
   "versions": [ { "version": "$(pin BOX_VERSION)",
@@ -218,6 +217,8 @@ TEXT
 check_host
 [ -n "$(pin BOX)" ] || [ -n "$(pin BOX_VERSION)" ] ||
 	die 'the Vagrantfile names no BOX and BOX_VERSION: restore these two lines'
+mkdir -p "$out"
+out=$(cd "$out" && pwd)
 tmp=$(mktemp -d "${TMPDIR:-/var/tmp}/mkbox.XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
 trap 'exit 1' HUP INT TERM

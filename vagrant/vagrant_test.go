@@ -155,6 +155,16 @@ func TestMakeForwards(t *testing.T) {
 	}
 }
 
+func TestMakeForwardsEnvironment(t *testing.T) {
+	dir, env := machine(t)
+	vagrantUp(t, dir)
+	env = append(env, "RUN=One", "OTHER=2", "VM=1")
+	out, _ := run(t, env, "make", "-s", "-C", dir, "test-step3", "V=1")
+	if out != "<test-step3>\n<RUN=One>\n<V=1>\n" {
+		t.Errorf("got:\n%s", out)
+	}
+}
+
 // One login, the sources, work/ and only then make; the login ends last.
 func TestForwardOrder(t *testing.T) {
 	dir, env := machine(t)
