@@ -89,8 +89,8 @@ done
 cp -L "$all/lib64/ld-linux-x86-64.so.2" lib64/
 
 # --- files ------------------------------------------------------------------
-cp "$here/init" init
-cp "$here/vm-init" sbin/vm-init
+cp "$here/initramfs.sh" init
+cp "$here/vm-init.sh" sbin/vm-init
 chmod 755 init sbin/vm-init
 cat >etc/passwd <<-'END'
 	root:x:0:0:root:/root:/bin/sh

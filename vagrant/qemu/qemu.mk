@@ -8,7 +8,7 @@ test-vm: ## every suite in a VM, once per kernel (KERNEL=6.1 or 6.12: one)
 test-vm-step%: vagrant/qemu/test-vm.sh ## the suite of step N in the VM
 	@vagrant/qemu/test-vm.sh $*
 
-test-vm-pin: ## move the VM's kernel to Debian's newest (KERNEL=6.1, 6.12, tools)
+test-vm-pin: ## move the VM's pins to Debian's newest (KERNEL=6.1)
 	@vagrant/qemu/fetch.sh --pin $(or $(KERNEL),6.1 6.12 tools)
 
 test-vm-self: ## prove the VM's exit codes: pass, fail, panic, hang, no pin

@@ -18,6 +18,7 @@ umask 022
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
 counts=$top/docs/scripts/counts.awk
+pins=${PINS:-$here/pins}
 export CACHE="$top/.cache/vm"
 export PATH=$PATH:/usr/sbin:/sbin
 QEMU=${QEMU:-qemu-system-x86_64}
@@ -94,7 +95,8 @@ build() {
 base() {
 	local sum
 	QUIET='' "$here/fetch.sh" "$1" tools
-	sum=$(cd "$here" && cat pins mkbase.sh init vm-init | sha256sum)
+	sum=$(cd "$here" && cat "$pins" mkbase.sh initramfs.sh vm-init.sh |
+		sha256sum)
 	if [ "$(cat "$CACHE/$1/sum" 2>/dev/null)" != "$sum" ]; then
 		"$here/mkbase.sh" "$1" "$CACHE/$1"
 		echo "$sum" >"$CACHE/$1/sum"
@@ -111,7 +113,8 @@ disks() {
 # The emulated processor lacks what emulation does slowly (the flags of the
 # second line), and cmpxchg16b, whose flags QEMU 7.2 gets wrong: a kernel that
 # uses it crashes at random. Together with the tsc clock, which needs no exit
-# to QEMU, and with one CPU at a time (vm-init), this halves the time of a run.
+# to QEMU, and with one CPU where it will do (vm-init.sh), a run takes half as
+# long.
 CPU="max,cx16=off"
 CPU+=",erms=off,fsrm=off,la57=off,smap=off,pku=off"
 APPEND="console=ttyS0 quiet loglevel=3 panic=-1 oops=panic workshop.vm=1"
@@ -134,33 +137,14 @@ boot() {
 		-serial "file:$work/status" \
 		-drive "if=virtio,format=raw,cache=unsafe,file=$work/disk" \
 		-drive "if=virtio,format=raw,cache=unsafe,file=$work/swap" \
-		</dev/null
+		</dev/null &
+	# Bash runs a trap only between commands, but also while it waits.
+	qemu=$!
+	wait "$qemu"
 }
 
-# verdict KERNEL QEMU_STATUS: what the second serial port and the console say,
-# as one of our exit codes in $code and as its meaning in $word.
-verdict() {
-	if grep -q '^end' "$work/status"; then
-		code=0
-		awk '$1 == "suite" && $3 { exit 1 }' "$work/status" || code=1
-		if grep -q '^panic: test timed out after' "$work/console" ||
-			grep -q '^suite [^ ]* 137 ' "$work/status"; then
-			code=4
-		fi
-	elif grep -q 'Kernel panic' "$work/console"; then
-		code=3
-	elif [ "$2" = 124 ] || [ "$2" = 137 ]; then
-		code=4
-	else
-		code=2
-	fi
-	local words=("passed" "a test failed" "the machine did not run" \
-		"the kernel panicked" "it hung")
-	word=${words[$code]}
-}
-
-# report KERNEL SECONDS: what failed or was skipped, a line for each suite,
-# and the counts; read as `make test` reads them.
+# report: what failed or was skipped and a line for each suite, read as
+# `make test` reads them.
 report() {
 	local name passed failed skipped status seconds
 	rm -f "$work/skips" "$work/counts" "$work"/*.log
@@ -184,7 +168,11 @@ report() {
 		rm "$work/$name.counts"
 	done
 	[ ! -e "$work/skips" ] || sed 's/^/  skipped: /' "$work/skips"
-	awk -v kernel="$1" -v wall="$2" '
+}
+
+# total KERNEL SECONDS: how it ended, how long it took, and the counts.
+total() {
+	awk -v wall="$2" '
 		$1 == "boot" { boot = $2 }
 		$1 == "end"  { end = $2 }
 		END { if (end) printf "%.1f s to the first suite, %.0f s in all; ",
@@ -193,6 +181,29 @@ report() {
 	awk '{ p += $1; f += $2; s += $3 }
 		END { printf "%d passed, %d failed, %d skipped\n", p, f, s }' \
 		"$work/counts"
+}
+
+# verdict QEMU_STATUS: what the second serial port, the console and the counts
+# say, as one of our exit codes in $code and as its meaning in $word.
+verdict() {
+	local words=("passed" "a test failed" "the machine did not run" \
+		"the kernel panicked" "it hung")
+	if grep -q '^end' "$work/status"; then
+		code=0
+		awk '$1 == "suite" && $3 { exit 1 }' "$work/status" || code=1
+		awk '$2 + $3 { exit 1 }' "$work/counts" || code=1
+		if grep -q '^panic: test timed out after' "$work/console" ||
+			grep -q '^suite [^ ]* 137 ' "$work/status"; then
+			code=4
+		fi
+	elif grep -q 'Kernel panic' "$work/console"; then
+		code=3
+	elif [ "$1" = 124 ] || [ "$1" = 137 ]; then
+		code=4
+	else
+		code=2
+	fi
+	word=${words[$code]}
 }
 
 cd "$top"
@@ -205,9 +216,11 @@ need flock util-linux
 need go golang-go
 
 mkdir -p "$CACHE"
+find "$CACHE" -maxdepth 1 -name 'run.*' -mmin +300 -exec rm -rf {} +
 work=$(mktemp -d "$CACHE/run.XXXXXX")
 trap 'rm -rf "$work"' EXIT
-trap 'exit 130' INT TERM
+qemu=
+trap '[ -z "$qemu" ] || kill "$qemu" 2>/dev/null || true; exit 130' INT TERM
 list=$(suites "$@")
 [ -n "$list" ] || die "there is no step yet"
 # shellcheck disable=SC2086 # one word per directory
@@ -227,8 +240,9 @@ for k in ${KERNEL:-6.1 6.12}; do
 	ended=0
 	boot "$k" || ended=$?
 	took=$(date +%s.%N | awk -v s="$start" '{ print $1 - s }')
-	verdict "$k" "$ended"
-	report "$k" "$took"
+	report
+	verdict "$ended"
+	total "$k" "$took"
 	[ "$code" -le "$worst" ] || worst=$code
 done
 exit "$worst"
