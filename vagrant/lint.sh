@@ -19,6 +19,15 @@ if have vagrant 'apt-get install vagrant vagrant-libvirt'; then
 	LIBVIRT_DRIVER=qemu VAGRANT_DEFAULT_PROVIDER=libvirt vagrant validate
 fi
 if have limactl 'https://lima-vm.io/docs/installation/'; then
-	limactl validate lima.yaml
+	# limactl does nothing for root, and wants a home that it can write to.
+	home=$(mktemp -d)
+	trap 'rm -rf "$home"' EXIT
+	if [ "$(id -u)" = 0 ]; then
+		chown 65534 "$home"
+		HOME=$home setpriv --reuid=65534 --regid=65534 --clear-groups \
+			limactl validate lima.yaml
+	else
+		limactl validate lima.yaml
+	fi
 fi
 exit "$missing"
