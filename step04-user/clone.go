@@ -57,9 +57,9 @@ func container(c *cli.Context) error {
 		return cli.Exit("", 125)
 	}
 	gate.Close()
+	err := becomeRoot()
 	say("Container", "inside the container!")
-	err := cmp.Or(becomeRoot(), setNames(c), setMounts(c))
-	if err != nil {
+	if err = cmp.Or(err, setNames(c), setMounts(c)); err != nil {
 		return err
 	}
 	return spawn(c.Args().Slice(), nil)
