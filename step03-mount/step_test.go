@@ -1031,7 +1031,7 @@ func TestEscape(t *testing.T) {
 	})
 }
 
-// Other ways out: paths that remember the host.
+// Other ways out: paths that remember the host, and open files.
 func TestHostIsOutOfReach(t *testing.T) {
 	each(t, "run", func(t *testing.T, p program) {
 		needs(t, "root")
@@ -1039,37 +1039,36 @@ func TestHostIsOutOfReach(t *testing.T) {
 		dir := filepath.Dir(secret)
 		check(t, os.Mkdir(dir+"/src", 0o755))
 		options = append(options, "--volume", dir+"/src:/src:ro")
-		script := `for way in "" /.. /proc/1/root /proc/1/root/.. \
-			/proc/1/cwd /proc/1/cwd/.. /proc/1/task/1/root/..; do
-				cat $way` + secret + `; done
-			for fd in /proc/1/fd/* /proc/self/fd/*; do
-				cat $fd/../secret $fd` + secret + `; done`
-		args := slices.Concat(p.argv("run"), options,
-			[]string{"sh", "-c", script})
-		c := command(0, args...)
-		// An open directory that the caller forgot.
-		forgotten, err := os.Open(dir)
-		check(t, err)
-		defer forgotten.Close()
-		c.ExtraFiles = []*os.File{forgotten, forgotten}
-		out, _ := c.Output()
-		equal(t, "what was found", string(out), "")
 		r := p.begun(t, options...)
 		files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd",
 			onlyChild(t, r.container)))
 		check(t, err)
 		equal(t, "files open in the command", len(files), 3)
-		c = command(0, p.argv("exec", strconv.Itoa(r.container), "sh", "-c",
-			script)...)
-		c.ExtraFiles = []*os.File{forgotten, forgotten}
-		out, _ = c.Output()
-		equal(t, "what exec's command found", string(out), "")
-		// Without a container the script finds it.
-		c = command(0, "sh", "-c", script)
-		c.ExtraFiles = []*os.File{forgotten}
-		out, _ = c.Output()
-		equal(t, "the script works", strings.HasPrefix(string(out),
-			read(secret)), true)
+		// An open directory that the caller forgot.
+		forgotten, err := os.Open(dir)
+		check(t, err)
+		defer forgotten.Close()
+
+		for _, script := range []string{
+			`for way in "" /.. /proc/1/root /proc/1/root/.. /proc/1/cwd \
+				/proc/1/cwd/.. /proc/1/task/1/root/..; do
+				cat $way` + secret + `; done`,
+			`for fd in /proc/1/fd/* /proc/$$/fd/*; do
+				cat $fd/secret $fd/../secret $fd` + secret + `; done`} {
+			for _, verb := range [][]string{nil,
+				p.argv(append([]string{"run"}, options...)...),
+				p.argv("exec", strconv.Itoa(r.container))} {
+				c := command(0, append(verb, "sh", "-c", script)...)
+				c.ExtraFiles = []*os.File{forgotten}
+				out, _ := c.Output()
+				if verb == nil { // the host itself: the script is right
+					equal(t, "found", strings.HasPrefix(string(out),
+						read(secret)), true)
+				} else {
+					equal(t, fmt.Sprint(verb, " found"), string(out), "")
+				}
+			}
+		}
 	})
 }
 
