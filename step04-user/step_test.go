@@ -1495,6 +1495,28 @@ func TestRootfs(t *testing.T) {
 	})
 }
 
+// Whoever escapes from a chroot is still the caller outside: from pivot_root(2)
+// there is no escape, and out there no more than before.
+func TestEscape(t *testing.T) {
+	with(t, "c", func(t *testing.T, p program) {
+		needs(t, "root", "userns", "rootfs")
+		root, dir := copyRootfs(t, nobody), scratch(t, nobody)
+		check(t, os.WriteFile(dir+"/mine", []byte("mine"), 0o644))
+		check(t, os.WriteFile(dir+"/roots", []byte("root's"), 0o600))
+		script := "cat " + dir + "/mine " + dir + "/roots 2>/dev/null; true"
+		for _, name := range []string{"go", "c"} {
+			p.name = name
+			for option, want := range map[string]string{"--chroot": "mine",
+				"--hostname=h": ""} {
+				got := p.as(nobody).must(t, "run", "--rootfs", root,
+					"--volume", work+"/c/escape:/escape:ro", option,
+					"/escape", "sh", "-c", script)
+				equal(t, name+" with "+option, got, want)
+			}
+		}
+	})
+}
+
 // The command's own status, 128+n, 126 and 127: what Docker does.
 func TestExitStatus(t *testing.T) {
 	// A directory in PATH that one may not search would be EACCES.
