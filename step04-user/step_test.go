@@ -174,7 +174,8 @@ func (p program) helped(t *testing.T) program {
 	return p
 }
 
-func inside0(name string, args ...string) []string {
+// byHelper is the command for such a program.
+func byHelper(name string, args ...string) []string {
 	return append([]string{"/proc/self/fd/0", "helper:" + name}, args...)
 }
 
@@ -275,10 +276,10 @@ func TestDefaultMaps(t *testing.T) {
 // could leave such a group in a namespace of his own would get in.
 func TestSetgroupsIsDenied(t *testing.T) {
 	each(t, "run", func(t *testing.T, p program) {
-		try := append([]string{"run"}, inside0("try", "setgroups")...)
-		if needs(t, "userns"); os.Getuid() == 0 {
-			p := p.helped(t)
-			got := p.must(t, slices.Insert(try, 1,
+		try := append([]string{"run"}, byHelper("try", "setgroups")...)
+		needs(t, "userns")
+		if os.Getuid() == 0 {
+			got := p.helped(t).must(t, slices.Insert(slices.Clone(try), 1,
 				ranges(100000+random(1e8))...)...)
 			equal(t, "with a range that root maps", got, "setgroups OK")
 		}
@@ -565,7 +566,7 @@ func TestWhatRootInsideMay(t *testing.T) {
 	want["chown 77"], want["setuid 77"] = "EINVAL", "EINVAL"
 	everyone(t, "run", func(t *testing.T, p program) {
 		before, mounts := names(), mountinfo(us)
-		got := p.helped(t).must(t, join([]string{"run"}, inside0("try",
+		got := p.helped(t).must(t, join([]string{"run"}, byHelper("try",
 			list...))...)
 		equal(t, "what root inside may", tried(got), want)
 		equal(t, "names outside", names(), before)
@@ -590,7 +591,7 @@ var forbidden = map[string]string{"disk": "EPERM", "devtmpfs": "EPERM",
 	"clock": "EPERM"}
 
 func TestWhatRootInsideMayNot(t *testing.T) {
-	try := inside0("try", append([]string{"tmpfs"}, keys(forbidden)...)...)
+	try := byHelper("try", append([]string{"tmpfs"}, keys(forbidden)...)...)
 	each(t, "run", func(t *testing.T, p program) {
 		needs(t, "userns")
 		want := maps.Clone(forbidden)
@@ -706,7 +707,7 @@ func TestRebootEndsTheContainer(t *testing.T) {
 	each(t, "run", func(t *testing.T, p program) {
 		needs(t, "userns")
 		stdout, stderr, status := p.as(nobody).helped(t).run(t, join(
-			[]string{"run"}, inside0("reboot", ns(us, "pid"),
+			[]string{"run"}, byHelper("reboot", ns(us, "pid"),
 				ns(us, "user")))...)
 		equal(t, "status", status, 128+int(unix.SIGHUP))
 		equal(t, "stdout", stdout, "")
@@ -730,31 +731,25 @@ func rebootInside(host []string) {
 }
 
 // The gate: the child does nothing before its maps are there. A newuidmap of
-// our own looks at it at that moment.
+// our own gives it time, and then no map.
 func TestChildWaitsForItsMaps(t *testing.T) {
 	each(t, "run", func(t *testing.T, p program) {
 		needs(t, "userns")
 		dir := scratch(t, nobody)
-		script := "#!/bin/sh\nsleep 0.3\nPATH=$REAL_PATH\n" +
-			"cat /proc/$1/uid_map; readlink /proc/$1/ns/user\n" +
-			"grep -w /proc /proc/$1/mounts; wc -l </proc/$1/mounts\n" +
-			"exit 7\n"
+		script := "#!/bin/sh\nsleep 0.3; echo no map; exit 7\n"
 		for _, name := range []string{"newuidmap", "newgidmap"} {
 			check(t, os.WriteFile(dir+"/"+name, []byte(script), 0o755))
 		}
 		path := os.Getenv("PATH")
 		defer os.Setenv("PATH", path)
-		check(t, os.Setenv("REAL_PATH", path))
 		check(t, os.Setenv("PATH", dir+":"+path))
-		r := p.as(nobody).begin(t, "run", "--uid-map", "0:100000:5", "touch",
-			dir+"/started")
+		r := p.as(nobody).begin(t, "run", "--uid-map", "0:100000:5", "echo",
+			"started")
 		equal(t, "status", r.wait(t), 125)
 		if strings.Contains(r.stderr(), "Container[") {
 			t.Errorf("the child did not wait:\n%s", r.stderr())
 		}
-		if _, err := os.Stat(dir + "/started"); err == nil {
-			t.Error("the command was started")
-		}
+		equal(t, "stdout", r.stdout(), "")
 		gone(t)
 	})
 }
@@ -1351,7 +1346,7 @@ func TestHoleSharesTheNetwork(t *testing.T) {
 		secret, name := newName(), "@"+newName()
 		tcp := answer(t, "tcp4", "127.0.0.1:0", secret)
 		answer(t, "unix", name, secret)
-		got = p.helped(t).must(t, join([]string{"run"}, inside0("loopback",
+		got = p.helped(t).must(t, join([]string{"run"}, byHelper("loopback",
 			"tcp4", tcp, "unix", name))...)
 		equal(t, "what the host's own sockets told", got, secret+"\n"+secret)
 	})
@@ -1395,7 +1390,7 @@ func TestNames(t *testing.T) {
 	everyone(t, "run", func(t *testing.T, p program) {
 		before, host, domain := names(), newName(), newName()
 		got := p.helped(t).must(t, join([]string{"run", "--hostname", host,
-			"--domainname", domain}, inside0("names"))...)
+			"--domainname", domain}, byHelper("names"))...)
 		equal(t, "names inside", got, host+" "+domain)
 		equal(t, "default", p.must(t, "run", "uname", "-n"), "container")
 		equal(t, "names outside", names(), before)
@@ -1405,9 +1400,6 @@ func TestNames(t *testing.T) {
 // A container in a container: each maps its caller, who is root already.
 func TestNested(t *testing.T) {
 	everyone(t, "run", func(t *testing.T, p program) {
-		if p.name == "c" {
-			t.Chdir(work + "/c")
-		}
 		self, err := os.Open(p.argv("run")[0])
 		check(t, err)
 		defer self.Close()
