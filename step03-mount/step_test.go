@@ -822,12 +822,13 @@ func TestVolumes(t *testing.T) {
 		write(t, single, "three")
 		r := p.begun(t, "--rootfs", root, "--volume", dir+":/new/place",
 			"--volume", single+":/etc/hosts", "--volume",
-			single+":/new/name", "--volume", dir[1:]+"/sub:/home")
+			single+":/other/new/name", "--volume", dir[1:]+"/sub:/home")
 		got := exec1(p, t, r, "cat", "/new/place/file",
-			"/new/place/sub/file", "/etc/hosts", "/new/name", "/home/file")
+			"/new/place/sub/file", "/etc/hosts", "/other/new/name",
+			"/home/file")
 		equal(t, "outside seen inside", got, "onetwothreethreetwo")
 		exec1(p, t, r, "sh", "-c", `echo inside >/new/place/made
-			echo inside >/home/made; echo inside >/new/name`)
+			echo inside >/home/made; echo inside >/other/new/name`)
 		for _, name := range []string{"/made", "/sub/made",
 			"/single,with=comma"} {
 			equal(t, name+" outside", read(dir+name), "inside\n")
