@@ -1,29 +1,31 @@
 #!/bin/bash
 # test-vm.sh [STEP...]: run the suites of these steps (a number, or a directory
-# with a Go test; default: every step) in a virtual machine, once per kernel.
+# with a Go test; default: every step) in virtual machines: one for each kernel
+# and suite, so that each starts clean and a crash costs only one of them.
 #
 #   KERNEL="6.1 6.12"   which of the pinned kernels
 #   RUN=REGEXP          only the tests that match
+#   JOBS=2              machines at a time
 #   VM_KVM=1            use /dev/kvm instead of software emulation
-#   VM_MEMORY=1024      MiB
-#   SUITE_TIMEOUT=300   seconds for one suite
-#   VM_TIMEOUT=1800     seconds for the whole machine
+#   VM_MEMORY=1024      MiB for each machine
+#   SUITE_TIMEOUT=600   seconds for a suite
+#   VM_TIMEOUT=900      seconds for a machine
 #
-# Exit status: 0 all passed, 1 a test failed, 2 something is missing or the
-# machine did not start, 3 the kernel panicked, 4 a suite or the machine hung.
-# With two kernels it is the higher one.
+# Exit status: 0 all passed, 1 a test failed, 2 something is missing or a
+# machine did not run, 3 a kernel panicked, 4 a suite or a machine hung; of
+# several the highest.
 set -eu
 umask 022
 
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
-counts=$top/docs/scripts/counts.awk
+awk=$top/docs/scripts/counts.awk
 pins=${PINS:-$here/pins}
 export CACHE="$top/.cache/vm"
 export PATH=$PATH:/usr/sbin:/sbin
 QEMU=${QEMU:-qemu-system-x86_64}
-SUITE_TIMEOUT=${SUITE_TIMEOUT:-300}
-VM_TIMEOUT=${VM_TIMEOUT:-1800}
+SUITE_TIMEOUT=${SUITE_TIMEOUT:-600}
+VM_TIMEOUT=${VM_TIMEOUT:-900}
 
 die() {
 	echo "test-vm: $*" >&2
@@ -39,7 +41,9 @@ suites() {
 	local a d
 	if [ $# = 0 ]; then
 		for d in step[0-9][0-9]-*/; do
-			compgen -G "${d}*_test.go" >/dev/null && echo "${d%/}"
+			if compgen -G "${d}*_test.go" >/dev/null; then
+				echo "${d%/}"
+			fi
 		done
 		return
 	fi
@@ -56,14 +60,12 @@ suites() {
 	done
 }
 
-# build DIR...: programs, C programs and test binaries, and the cpio of them.
-# The root Makefile knows how each program is built.
+# build DIR...: programs, C programs and test binaries. The root Makefile knows
+# how each program is built.
 build() {
-	local d c name targets=()
-	rm -rf "$work/suite"
-	mkdir -p "$work/suite/tests" "$work/suite/bin/c"
+	local d c targets=()
 	for d; do
-		[ -e "$d/main.go" ] && targets+=("bin/$d")
+		[ ! -e "$d/main.go" ] || targets+=("bin/$d")
 		for c in "$d"/c/*.c; do
 			[ ! -e "$c" ] || targets+=("bin/c/$d/$(basename "$c" .c)")
 		done
@@ -71,24 +73,31 @@ build() {
 	make --no-print-directory -s "${targets[@]}" rootfs >&2 ||
 		die "the build failed: see above"
 	for d; do
-		name=$(basename "$d")
-		[ ! -e "$d/main.go" ] || cp "bin/$d" "$work/suite/bin/"
-		[ ! -d "bin/c/$d" ] || cp -r "bin/c/$d" "$work/suite/bin/c/"
-		CGO_ENABLED=0 go test -c -vet=off -trimpath -ldflags=-s \
-			-o "$work/suite/tests/$name.test" "./$d" ||
-			die "the tests in $d do not build: see above"
+		pack "$d"
 	done
-	cp -r rootfs "$work/suite/rootfs"
-	chmod -R go+rX "$work/suite"
-	cat >"$work/suite/env" <<-END
-		SUITES='${names//$'\n'/ }'
+}
+
+# pack DIR: the cpio with what the suite of that directory needs.
+pack() {
+	local name files
+	name=$(basename "$1")
+	files=$work/$name/suite
+	mkdir -p "$files/c"
+	[ ! -e "$1/main.go" ] || cp "bin/$1" "$files/"
+	[ ! -d "bin/c/$1" ] || cp -r "bin/c/$1/." "$files/c/"
+	CGO_ENABLED=0 go test -c -vet=off -trimpath -ldflags=-s \
+		-o "$files/test" "./$1" ||
+		die "the tests in $1 do not build: see above"
+	cp -r rootfs "$files/rootfs"
+	chmod -R go+rX "$files"
+	cat >"$files/env" <<-END
+		SUITE='$name'
 		RUN='${RUN:-}'
 		LIMIT=$SUITE_TIMEOUT
-		KVM=${VM_KVM:-}
 	END
-	(cd "$work" && find suite | LC_ALL=C sort |
-		cpio --quiet -o -H newc -R 0:0 --reproducible >suite.cpio)
-	rm -rf "$work/suite"
+	(cd "$work/$name" && find suite | LC_ALL=C sort |
+		cpio --quiet -o -H newc -R 0:0 --reproducible) >"$work/$name.cpio"
+	rm -r "${work:?}/$name"
 }
 
 # base KERNEL: the machine's system, made anew when a part of it changed.
@@ -103,107 +112,113 @@ base() {
 	fi
 }
 
-# disks: a file system on a real block device, and a place for swap.
-disks() {
-	truncate -s 1G "$work/disk"
-	mke2fs -q -F -t ext4 -E root_owner=0:0 "$work/disk"
-	truncate -s 256M "$work/swap"
-}
-
 # The emulated processor lacks what emulation does slowly (the flags of the
 # second line), and cmpxchg16b, whose flags QEMU 7.2 gets wrong: a kernel that
 # uses it crashes at random. Together with the tsc clock, which needs no exit
-# to QEMU, and with one CPU where it will do (vm-init.sh), a run takes half as
-# long.
+# to QEMU, a run takes half as long.
 CPU="max,cx16=off"
 CPU+=",erms=off,fsrm=off,la57=off,smap=off,pku=off"
 APPEND="console=ttyS0 quiet loglevel=3 panic=-1 oops=panic workshop.vm=1"
 APPEND+=" mitigations=off cryptomgr.notests=1 tsc=reliable"
 
-# boot KERNEL: start the machine, wait for its end; 124 when it took too long.
-# The kernel reads the second archive where the first one ends.
-boot() {
-	local accel=(-accel "tcg,thread=multi" -cpu "$CPU")
+# machine KERNEL SUITE: start a machine and wait for its end, which timeout
+# makes 124 when it came too late. The kernel reads the second archive where
+# the first one ends. One disk has a file system on it, the other is for swap.
+machine() {
+	local m=$work/$1/$2 cpus=1 accel=(-accel "tcg,thread=multi" -cpu "$CPU")
+	mkdir -p "$m"
+	cat "$CACHE/$1/base.cpio" "$work/$2.cpio" >"$m/initrd"
+	truncate -s 1G "$m/disk"
+	mke2fs -q -F -t ext4 -E root_owner=0:0 "$m/disk"
+	truncate -s 256M "$m/swap"
+	: >"$m/status"
+	# A second emulated CPU costs half the speed of both: only the suites about
+	# sharing and pinning CPUs get one.
+	case $2 in step06-* | final*) cpus=2 ;; esac
 	[ -z "${VM_KVM:-}" ] || accel=(-accel kvm -cpu host)
-	cat "$CACHE/$1/base.cpio" "$work/suite.cpio" >"$work/initrd"
-	cp "$CACHE/$1/vmlinuz" "$work/vmlinuz"
-	: >"$work/status"
+	date +%s.%N >"$m/start"
 	timeout --foreground -k 5 "$VM_TIMEOUT" "$QEMU" -M q35 "${accel[@]}" \
-		-smp 2 -m "${VM_MEMORY:-1024}" -nodefaults -no-user-config \
+		-smp "$cpus" -m "${VM_MEMORY:-1024}" -nodefaults -no-user-config \
 		-display none -no-reboot \
-		-kernel "$work/vmlinuz" -initrd "$work/initrd" \
-		-append "$APPEND" \
-		-chardev "stdio,id=con,logfile=$work/console" -serial chardev:con \
-		-serial "file:$work/status" \
-		-drive "if=virtio,format=raw,cache=unsafe,file=$work/disk" \
-		-drive "if=virtio,format=raw,cache=unsafe,file=$work/swap" \
-		</dev/null &
-	# Bash runs a trap only between commands, but also while it waits.
-	qemu=$!
-	wait "$qemu"
+		-kernel "$CACHE/$1/vmlinuz" -initrd "$m/initrd" -append "$APPEND" \
+		-chardev "stdio,id=con,logfile=$m/console" -serial chardev:con \
+		-serial "file:$m/status" \
+		-drive "if=virtio,format=raw,cache=unsafe,file=$m/disk" \
+		-drive "if=virtio,format=raw,cache=unsafe,file=$m/swap" \
+		</dev/null 2>&1 | sed -u "s/^/$(prefix "$1" "$2")/; s/\r\$//"
+	echo "${PIPESTATUS[0]}" >"$m/ended"
+	date +%s.%N >"$m/stop"
+	rm "$m/initrd" "$m/disk" "$m/swap"
 }
 
-# report: what failed or was skipped and a line for each suite, read as
-# `make test` reads them.
+# prefix KERNEL SUITE: whose line it is, where several speak at the same time.
+prefix() {
+	[ "$machines" = 1 ] || echo "$1 $2: "
+}
+
+# verdict DIR: how a machine ended, as one of our exit codes. The second serial
+# port decides; the console may say anything.
+verdict() {
+	local ended
+	ended=$(cat "$1/ended")
+	if grep -q '^exit 137$' "$1/status"; then
+		echo 4
+	elif grep -q '^exit' "$1/status"; then
+		if grep -q '^panic: test timed out after' "$1/console"; then
+			echo 4
+		elif grep -q '^exit 0$' "$1/status"; then
+			echo 0
+		else
+			echo 1
+		fi
+	elif grep -q 'Kernel panic' "$1/console"; then
+		echo 3
+	elif [ "$ended" = 124 ] || [ "$ended" = 137 ]; then
+		echo 4
+	else
+		echo 2
+	fi
+}
+
+words=("passed" "a test failed" "the machine did not run" \
+	"the kernel panicked" "it hung")
+
+# report KERNEL: what failed or was skipped and a line for each suite, then the
+# counts, read as `make test` reads them. The worst code is left in $worst.
 report() {
-	local name passed failed skipped status seconds
-	rm -f "$work/skips" "$work/counts" "$work"/*.log
-	awk -v dir="$work" '{ sub(/\r$/, "") }
-		/^=== suite / { file = dir "/" $3 ".log" }
-		/^=== end/    { file = "" }
-		file          { if (!/^=== suite /) print >file }' "$work/console"
+	local name m code bad=0 passed failed skipped times
 	echo
 	for name in $names; do
-		[ -e "$work/$name.log" ] || : >"$work/$name.log"
-		read -r status seconds < <(awk -v s="$name" '
-			$1 == "suite" && $2 == s { print $3, $4; n = 1 }
-			END { if (!n) print "none -" }' "$work/status")
-		awk -v suite="$name" -v status="$status" -v skips="$work/skips" \
-			-v counts="$work/$name.counts" -f "$counts" \
-			"$work/$name.log"
-		read -r passed failed skipped <"$work/$name.counts"
-		printf '%-16s %4d passed, %d failed, %d skipped  (%s s)\n' \
-			"$name" "$passed" "$failed" "$skipped" "$seconds"
-		cat "$work/$name.counts" >>"$work/counts"
-		rm "$work/$name.counts"
-	done
-	[ ! -e "$work/skips" ] || sed 's/^/  skipped: /' "$work/skips"
-}
-
-# total KERNEL SECONDS: how it ended, how long it took, and the counts.
-total() {
-	awk -v wall="$2" '
-		$1 == "boot" { boot = $2 }
-		$1 == "end"  { end = $2 }
-		END { if (end) printf "%.1f s to the first suite, %.0f s in all; ",
-			wall - end + boot, wall }' "$work/status"
-	echo "kernel $1: $word"
-	awk '{ p += $1; f += $2; s += $3 }
-		END { printf "%d passed, %d failed, %d skipped\n", p, f, s }' \
-		"$work/counts"
-}
-
-# verdict QEMU_STATUS: what the second serial port, the console and the counts
-# say, as one of our exit codes in $code and as its meaning in $word.
-verdict() {
-	local words=("passed" "a test failed" "the machine did not run" \
-		"the kernel panicked" "it hung")
-	if grep -q '^end' "$work/status"; then
-		code=0
-		awk '$1 == "suite" && $3 { exit 1 }' "$work/status" || code=1
-		awk '$2 + $3 { exit 1 }' "$work/counts" || code=1
-		if grep -q '^panic: test timed out after' "$work/console" ||
-			grep -q '^suite [^ ]* 137 ' "$work/status"; then
-			code=4
+		m=$work/$1/$name
+		code=$(verdict "$m")
+		touch "$m/console" "$m/skips"
+		awk '{ sub(/\r$/, "") }
+			/^=== end$/    { on = 0 }
+			on
+			/^=== suite /  { on = 1 }' "$m/console" >"$m/log"
+		awk -v suite="$name" -v status="$code" -v skips="$m/skips" \
+			-v counts="$m/counts" -f "$awk" "$m/log"
+		read -r passed failed skipped <"$m/counts"
+		if [ "$code" = 0 ] && [ $((failed + skipped)) -gt 0 ]; then
+			code=1 # no test ran, or one was skipped
 		fi
-	elif grep -q 'Kernel panic' "$work/console"; then
-		code=3
-	elif [ "$1" = 124 ] || [ "$1" = 137 ]; then
-		code=4
-	else
-		code=2
-	fi
-	word=${words[$code]}
+		sed "s/^/  skipped: /" "$m/skips"
+		times=$(cat "$m/start" "$m/stop" "$m/status" | awk '
+			NR == 1 { start = $1 }
+			NR == 2 { wall = $1 - start }
+			$1 == "boot" { boot = $2 }
+			$1 == "end" { ready = wall - $2 + boot }
+			END { printf "%.0f s", wall
+				if (ready) printf ", %.1f of them to boot", ready }')
+		printf '%-16s %4d passed, %d failed, %d skipped  (%s)%s\n' "$name" \
+			"$passed" "$failed" "$skipped" "$times" \
+			"$([ "$code" -lt 2 ] || echo ": ${words[$code]}")"
+		[ "$code" -le "$bad" ] || bad=$code
+	done
+	echo "kernel $1: ${words[$bad]}"
+	cat "$work/$1"/*/counts | awk '{ p += $1; f += $2; s += $3 }
+		END { printf "%d passed, %d failed, %d skipped\n", p, f, s }'
+	[ "$bad" -le "$worst" ] || worst=$bad
 }
 
 cd "$top"
@@ -214,35 +229,43 @@ need mke2fs e2fsprogs
 need cpio cpio
 need flock util-linux
 need go golang-go
+kernels=${KERNEL:-6.1 6.12}
 
 mkdir -p "$CACHE"
 find "$CACHE" -maxdepth 1 -name 'run.*' -mmin +300 -exec rm -rf {} +
 work=$(mktemp -d "$CACHE/run.XXXXXX")
 trap 'rm -rf "$work"' EXIT
-qemu=
-trap '[ -z "$qemu" ] || kill "$qemu" 2>/dev/null || true; exit 130' INT TERM
+
+# Each job is a process group of its own (set -m), with QEMU in it.
+# shellcheck disable=SC2154 # p is set in there
+trap 'for p in $(jobs -p); do kill -- "-$p"; done; wait; exit 130' INT TERM
 list=$(suites "$@")
 [ -n "$list" ] || die "there is no step yet"
 # shellcheck disable=SC2086 # one word per directory
 names=$(basename -a $list)
-exec 9>"$CACHE/lock"
-flock 9
-for k in ${KERNEL:-6.1 6.12}; do
-	base "$k"
+machines=$(for k in $kernels; do for n in $names; do echo "$k $n"; done; done |
+	wc -l)
+(
+	flock 9
+	for k in $kernels; do
+		base "$k"
+	done
+	# shellcheck disable=SC2086 # one word per directory
+	build $list
+) 9>"$CACHE/lock"
+
+set -m
+for k in $kernels; do
+	for n in $names; do
+		while [ "$(jobs -rp | wc -l)" -ge "${JOBS:-2}" ]; do
+			wait -n || true
+		done
+		machine "$k" "$n" &
+	done
 done
-# shellcheck disable=SC2086 # one word per directory
-build $list
-flock -u 9
+wait
 worst=0
-for k in ${KERNEL:-6.1 6.12}; do
-	disks
-	start=$(date +%s.%N)
-	ended=0
-	boot "$k" || ended=$?
-	took=$(date +%s.%N | awk -v s="$start" '{ print $1 - s }')
-	report
-	verdict "$ended"
-	total "$k" "$took"
-	[ "$code" -le "$worst" ] || worst=$code
+for k in $kernels; do
+	report "$k"
 done
 exit "$worst"

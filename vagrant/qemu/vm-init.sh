@@ -1,9 +1,9 @@
 #!/bin/sh
-# PID 1 of the test VM: make the machine look as systemd would, run the suites
-# that /suite/env names, and say on the second serial port how each one ended:
-#   boot SECONDS            uptime when the first suite starts
-#   suite NAME CODE SECONDS
-#   end                     all suites ran
+# PID 1 of the test VM: make the machine look as systemd would, run the suite
+# in /suite, and say on the second serial port how it went:
+#   boot SECONDS    uptime when the suite starts
+#   exit CODE       its exit status
+#   end SECONDS     uptime then
 # The host (test-vm.sh) reads that; the console is for people.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export HOME=/root TERM=linux
@@ -59,44 +59,24 @@ ip link set lo up
 chown -R 1000:1000 /home/student
 
 [ -e /suite/env ] || quit "nothing to run: /suite/env is missing"
-# shellcheck disable=SC1091 # written by test-vm.sh: SUITES, RUN, LIMIT, KVM
+# shellcheck disable=SC1091 # written by test-vm.sh: SUITE, RUN, LIMIT
 . /suite/env
 
-# cpus SUITE: a second emulated CPU costs half the speed of both, so only the
-# suites about sharing and pinning CPUs get it. With KVM all of them do.
-cpus() {
-	[ -z "$KVM" ] || return
-	case $1 in
-	step06-* | final*) n=1 ;;
-	*) n=0 ;;
-	esac
-	echo $n >/sys/devices/system/cpu/cpu1/online
-}
-
-# suite NAME: the step's test binary, in an empty directory, as root. One that
-# hangs is stopped by its own timer, which shows where; then by us.
-suite() {
-	mkdir -p "/tmp/scratch/$1"
-	cd "/tmp/scratch/$1" || return
-	cpus "$1"
-	echo "=== suite $1"
-	start=$(date +%s)
-	export STRICT=1 TMPDIR=/tmp ROOTFS=/suite/rootfs STEP_BIN="/suite/bin/$1"
-	unset STEP_C
-	[ ! -d "/suite/bin/c/$1" ] || export STEP_C="/suite/bin/c/$1"
-	timeout -s KILL $((LIMIT + 15)) "/suite/tests/$1.test" -test.v \
-		-test.timeout="${LIMIT}s" ${RUN:+-test.run "$RUN"} 2>&1
-	code=$?
-	status "suite $1 $code $(($(date +%s) - start))"
-	cd /
-}
-
+# The test binary runs in an empty directory, as root. A suite that hangs is
+# stopped by its own timer, which shows where; if that hangs too, by us.
+mkdir -p /tmp/scratch
+cd /tmp/scratch || quit "no scratch directory"
+export STRICT=1 TMPDIR=/tmp ROOTFS=/suite/rootfs STEP_BIN="/suite/$SUITE"
+export STEP_C=/suite/c
+rmdir /suite/c 2>/dev/null && unset STEP_C
 read -r uptime _ </proc/uptime
 status "boot $uptime"
-for s in $SUITES; do
-	suite "$s"
-done
+echo "=== suite $SUITE"
+timeout -s KILL $((LIMIT + 15)) /suite/test -test.v \
+	-test.timeout="${LIMIT}s" ${RUN:+-test.run "$RUN"} 2>&1
+code=$?
 echo "=== end"
+status "exit $code"
 read -r uptime _ </proc/uptime
 status "end $uptime"
 quit ""
