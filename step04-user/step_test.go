@@ -93,25 +93,28 @@ func exec1(p program, t *testing.T, r *running, args ...string) string {
 	return p.must(t, append([]string{"exec", pid}, args...)...)
 }
 
-// onlyChild waits until a process has a child.
-func onlyChild(t *testing.T, pid int) (child int) {
+// below waits until a process that is below pid has executed the program name.
+// Others may come and go there: exec makes a copy of itself, and Go's library
+// tries a system call out in a child.
+func below(t *testing.T, pid int, name string) (found int) {
 	t.Helper()
-	eventually(t, fmt.Sprint("a child of ", pid), func() bool {
-		list := children(pid)
-		if len(list) == 1 {
-			child = list[0]
-		}
-		return len(list) == 1
+	eventually(t, fmt.Sprintf("%s below %d", name, pid), func() bool {
+		found = descendant(pid, name)
+		return found != 0
 	})
-	return child
+	return found
 }
 
-// runs waits until a process has executed the program called name.
-func runs(t *testing.T, pid int, name string) {
-	t.Helper()
-	eventually(t, name, func() bool {
-		return read(fmt.Sprintf("/proc/%d/comm", pid)) == name+"\n"
-	})
+func descendant(pid int, name string) int {
+	for _, child := range children(pid) {
+		if read(fmt.Sprintf("/proc/%d/comm", child)) == name+"\n" {
+			return child
+		}
+		if found := descendant(child, name); found != 0 {
+			return found
+		}
+	}
+	return 0
 }
 
 // gone waits until all that this test has started is gone.
@@ -196,7 +199,7 @@ func TestNamespacesThatDiffer(t *testing.T) {
 		r := p.start(t, "sleep", "1000")
 		equal(t, "inside", differ(t, us, r.container), isolated)
 		equal(t, "the parent", len(differ(t, us, r.pid)), 0)
-		equal(t, "the command", differ(t, us, onlyChild(t, r.container)),
+		equal(t, "the command", differ(t, us, below(t, r.container, "sleep")),
 			isolated)
 		unix.Kill(r.container, unix.SIGKILL)
 		equal(t, "exit status", r.wait(t), 128+9)
@@ -210,7 +213,7 @@ func TestRootInsideIsCallerOutside(t *testing.T) {
 		got := p.must(t, "run", "sh", "-c", "id -u; id -g; whoami")
 		equal(t, "ids inside", got, "0\n0\nroot")
 		r := p.start(t, "sleep", "1000")
-		for _, pid := range []int{r.container, onlyChild(t, r.container)} {
+		for _, pid := range []int{r.container, below(t, r.container, "sleep")} {
 			equal(t, "Uid outside", status(pid, "Uid"), ids4(p.uid))
 			equal(t, "Gid outside", status(pid, "Gid"), ids4(p.uid))
 		}
@@ -307,7 +310,7 @@ func TestRangeMapsAsRoot(t *testing.T) {
 		equal(t, "inside", strings.Fields(got), []string{"0", "0", "0", b,
 			"1000", "5000", strconv.Itoa(base + 5000), "7"})
 		r := p.start(t, append(ranges(base), "sleep", "1000")...)
-		for _, pid := range []int{r.container, onlyChild(t, r.container)} {
+		for _, pid := range []int{r.container, below(t, r.container, "sleep")} {
 			equal(t, "Uid outside", status(pid, "Uid"), ids4(base))
 			equal(t, "Gid outside", status(pid, "Gid"), ids4(base))
 		}
@@ -381,7 +384,7 @@ func TestRangeMapsThroughNewuidmap(t *testing.T) {
 		want := []string{"0", strconv.Itoa(nobody), "1", "1", b, "65536"}
 		equal(t, "uid_map", fields(r.container, "uid_map"), want)
 		equal(t, "gid_map", fields(r.container, "gid_map"), want)
-		equal(t, "Uid outside", status(onlyChild(t, r.container), "Uid"),
+		equal(t, "Uid outside", status(below(t, r.container, "sleep"), "Uid"),
 			ids4(nobody))
 		equal(t, "ids by exec", exec1(p, t, r, "sh", "-c", "id -u; id -g"),
 			"0\n0")
@@ -389,12 +392,11 @@ func TestRangeMapsThroughNewuidmap(t *testing.T) {
 		// Root inside may be one of them, too: it is not the caller then.
 		r = p.start(t, "--uid-map", "0:"+b+":1000", "--gid-map",
 			"0:"+b+":1000", "sleep", "1000")
-		command := onlyChild(t, r.container)
+		command := below(t, r.container, "sleep")
 		equal(t, "Uid outside", status(command, "Uid"), ids4(base))
 		equal(t, "Gid outside", status(command, "Gid"), ids4(base))
 		second := p.begin(t, "exec", strconv.Itoa(r.container), "sleep", "999")
-		joined := onlyChild(t, second.pid)
-		runs(t, joined, "sleep")
+		joined := below(t, second.pid, "sleep")
 		equal(t, "Uid of exec's command", status(joined, "Uid"), ids4(base))
 		equal(t, "Gid of exec's command", status(joined, "Gid"), ids4(base))
 		r.signal(unix.SIGKILL)
@@ -576,12 +578,18 @@ func TestWhatRootInsideMay(t *testing.T) {
 	})
 }
 
+func number(t *testing.T, text string) int {
+	t.Helper()
+	n, err := strconv.Atoi(text)
+	check(t, err)
+	return n
+}
+
 // allCaps is the mask of all capabilities that the kernel knows.
 func allCaps(t *testing.T) string {
 	t.Helper()
 	text := strings.TrimSpace(read("/proc/sys/kernel/cap_last_cap"))
-	last, err := strconv.Atoi(text)
-	check(t, err)
+	last := number(t, text)
 	return fmt.Sprintf("%016x", uint64(1)<<(last+1)-1)
 }
 
@@ -736,7 +744,7 @@ func TestChildWaitsForItsMaps(t *testing.T) {
 	each(t, "run", func(t *testing.T, p program) {
 		needs(t, "userns")
 		dir := scratch(t, nobody)
-		script := "#!/bin/sh\nsleep 0.3; echo no map; exit 7\n"
+		script := "#!/bin/sh\nsleep 0.3; echo no map >&2; exit 7\n"
 		for _, name := range []string{"newuidmap", "newgidmap"} {
 			check(t, os.WriteFile(dir+"/"+name, []byte(script), 0o755))
 		}
@@ -838,7 +846,7 @@ func TestNothingOutlivesRun(t *testing.T) {
 // that we were given: one could lead out of the container.
 func TestNoFileLeaksToTheCommand(t *testing.T) {
 	files := func(pid int) (names []string) {
-		runs(t, pid, "sleep")
+		pid = below(t, pid, "sleep")
 		list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
 		check(t, err)
 		for _, f := range list {
@@ -855,11 +863,9 @@ func TestNoFileLeaksToTheCommand(t *testing.T) {
 		defer unix.Close(fd)
 		want := []string{"0", "1", "2"}
 		r := p.start(t, "sleep", "1000")
-		equal(t, "files of run's command", files(onlyChild(t, r.container)),
-			want)
+		equal(t, "files of run's command", files(r.container), want)
 		second := p.begin(t, "exec", strconv.Itoa(r.container), "sleep", "999")
-		equal(t, "files of exec's command", files(onlyChild(t, second.pid)),
-			want)
+		equal(t, "files of exec's command", files(second.pid), want)
 	})
 }
 
@@ -888,8 +894,7 @@ func TestExecJoinsUserNamespace(t *testing.T) {
 func joins(t *testing.T, p program, r *running, uid int) {
 	t.Helper()
 	second := p.begin(t, "exec", strconv.Itoa(r.container), "sleep", "999")
-	child := onlyChild(t, second.pid)
-	runs(t, child, "sleep")
+	child := below(t, second.pid, "sleep")
 	equal(t, "exec's command and the host", differ(t, us, child), isolated)
 	equal(t, "exec's command and the container",
 		len(differ(t, r.container, child)), 0)
@@ -1082,8 +1087,7 @@ func TestExecFile(t *testing.T) {
 		r := p.start(t, "--hostname", newName(), "sleep", "1000")
 		file := fmt.Sprintf("/proc/%d/ns/user", r.container)
 		second := p.begin(t, "exec", file, "sleep", "1000")
-		child := onlyChild(t, second.pid)
-		runs(t, child, "sleep")
+		child := below(t, second.pid, "sleep")
 		equal(t, "apart from the host", differ(t, us, child), []string{"user"})
 		equal(t, "user", ns(child, "user"), ns(r.container, "user"))
 		second.signal(unix.SIGTERM)
@@ -1111,7 +1115,9 @@ func TestExecOfNoContainer(t *testing.T) {
 		other := command(p.uid, "sleep", "1000")
 		check(t, other.Start())
 		pid := strconv.Itoa(other.Process.Pid)
-		runs(t, other.Process.Pid, "sleep")
+		eventually(t, "sleep", func() bool {
+			return read("/proc/"+pid+"/comm") == "sleep\n"
+		})
 		p.refuses(t, 125, []string{pid, "container"}, "exec", pid, "true")
 		check(t, other.Process.Kill())
 		other.Wait()
@@ -1126,8 +1132,7 @@ func TestExecKilled(t *testing.T) {
 		p = p.as(nobody)
 		r := p.start(t, "sleep", "1000")
 		second := p.begin(t, "exec", strconv.Itoa(r.container), "sleep", "999")
-		child := onlyChild(t, second.pid)
-		runs(t, child, "sleep")
+		child := below(t, second.pid, "sleep")
 		second.signal(unix.SIGKILL)
 		second.wait(t)
 		alive(t, child)
@@ -1150,11 +1155,7 @@ func TestUnshare(t *testing.T) {
 			"-Up":    {"pid", "pid_for_children", "user"},
 			"-Upmui": isolated} {
 			r := p.begin(t, "unshare", option, "sleep", "1000")
-			child := onlyChild(t, r.pid)
-			if p.name == "go" { // "unshared" stands between
-				child = onlyChild(t, child)
-			}
-			runs(t, child, "sleep")
+			child := below(t, r.pid, "sleep")
 			equal(t, option, differ(t, us, child), want)
 			equal(t, "uid_map", fields(child, "uid_map"), []string{"0",
 				strconv.Itoa(p.uid), "1"})
@@ -1186,27 +1187,24 @@ func TestUnshareWithoutUserNamespace(t *testing.T) {
 		for option, want := range map[string][]string{"-u": {"uts"},
 			"-i": {"ipc"}, "-m": {"mnt"}, "-p": {"pid", "pid_for_children"}} {
 			r := p.begin(t, "unshare", option, "sleep", "1000")
-			child := onlyChild(t, r.pid)
-			runs(t, child, "sleep")
+			child := below(t, r.pid, "sleep")
 			equal(t, option, differ(t, us, child), want)
 			unix.Kill(child, unix.SIGKILL)
 			r.wait(t)
 		}
+		before, dir := mountinfo(us), scratch(t, 0)
+		got := p.must(t, "unshare", "-m", "sh", "-c", "mount -t tmpfs none "+
+			dir+" && grep -c "+dir+" /proc/self/mountinfo")
+		equal(t, "a mount inside", got, "1")
+		equal(t, "mounts outside", mountinfo(us), before)
 	})
 }
 
 // unshare's child outlives it, unless --kill-child says otherwise: with -U too.
 func TestKillChild(t *testing.T) {
 	everyone(t, "unshare", func(t *testing.T, p program) {
-		command := func(pid int) int {
-			if p.name == "go" {
-				pid = onlyChild(t, pid)
-			}
-			return onlyChild(t, pid)
-		}
 		r := p.begin(t, "unshare", "-Up", "sleep", "1000")
-		child := command(r.pid)
-		runs(t, child, "sleep")
+		child := below(t, r.pid, "sleep")
 		r.signal(unix.SIGKILL)
 		r.wait(t)
 		alive(t, child)
@@ -1216,7 +1214,7 @@ func TestKillChild(t *testing.T) {
 		for _, signal := range []string{"KILL", "SIGKILL"} {
 			r = p.begin(t, "unshare", "-Up", "--kill-child", signal, "sleep",
 				"1000")
-			runs(t, command(r.pid), "sleep")
+			below(t, r.pid, "sleep")
 			r.signal(unix.SIGKILL)
 			r.wait(t)
 			gone(t)
@@ -1415,7 +1413,8 @@ func TestNested(t *testing.T) {
 		})
 		equal(t, "inside", strings.Fields(r.stdout()), []string{"0", "0", "0",
 			"1"})
-		inner := onlyChild(t, onlyChild(t, r.container))
+		command := below(t, r.container, "sleep")
+		inner := number(t, status(command, "PPid")[0])
 		equal(t, "PIDs", len(status(inner, "NSpid")), 3)
 		equal(t, "Uid outside", status(inner, "Uid"), ids4(p.uid))
 		equal(t, "user namespaces", ns(inner, "user") != ns(r.container,
@@ -1565,11 +1564,11 @@ func TestSignalsAreForwarded(t *testing.T) {
 // Orphans become PID 1's children, and are reaped when they end.
 func TestPID1ReapsOrphans(t *testing.T) {
 	everyone(t, "run", func(t *testing.T, p program) {
-		r := p.start(t, "sh", "-c", "(sleep 0 &); (sleep 0 &); exec sleep 999")
+		r := p.start(t, "sh", "-c",
+			"(sleep 0 &); (sleep 0 &); echo ready; exec sleep 999")
+		eventually(t, "two orphans", func() bool { return r.stdout() != "" })
 		eventually(t, "the command to be alone", func() bool {
-			list := processesOf(r.container)
-			return len(list) == 1 &&
-				read(fmt.Sprintf("/proc/%d/comm", list[0])) == "sleep\n"
+			return len(processesOf(r.container)) == 1
 		})
 	})
 }
