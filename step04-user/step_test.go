@@ -1172,6 +1172,12 @@ func TestUnshare(t *testing.T) {
 		equal(t, "names outside", names(), before)
 		got = p.must(t, "unshare", "-U", "--no-fork", "sh", "-c", "id -u")
 		equal(t, "without a fork", got, "0")
+		_, stderr, status := p.run(t, "unshare", "-Up", "--no-fork", "sh", "-c",
+			"/bin/true; exec xargs true </dev/null")
+		if status == 0 || !strings.Contains(stderr, "memory") {
+			t.Errorf("second fork: status %d, want a failure; stderr, want "+
+				"Cannot allocate memory:\n%s", status, stderr)
+		}
 	})
 }
 
