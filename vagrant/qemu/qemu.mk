@@ -2,7 +2,7 @@
 # what `make` lists.
 .PHONY: test-vm test-vm-pin test-vm-self
 
-test-vm: ## every suite in a VM, once per kernel (KERNEL=6.1 or 6.12: one)
+test-vm: ## every suite in VMs, on two kernels (KERNEL=6.1: one)
 	@vagrant/qemu/test-vm.sh
 
 test-vm-step%: vagrant/qemu/test-vm.sh ## the suite of step N in the VM
