@@ -8,16 +8,20 @@
 # daemons, bridges, firewall rules, pools and boxes end with the last of them,
 # also after SIGKILL. The end of the script looks whether that is true.
 # shellcheck disable=SC2317 # step and refused call functions by their names
-set -eu
+set -eu -o pipefail
 
 usage() {
 	cat <<'TEXT'
 usage: test-vagrant.sh [STEP...]      (as root; default: every step there is)
   REBUILD=1   build the box although its ingredients have not changed
   CHECKS=0    leave out what must fail (wrong box, no rsync and so on)
+  RECORD=1    write the result into README.md
   KEEP=1      keep the logs (their directory is printed)
 TEXT
 }
+
+# The make in here is typed by a user, not called by ours.
+unset MAKEFLAGS MAKELEVEL MFLAGS
 
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$here")
@@ -101,20 +105,18 @@ tree() {
 	cd "$T/workshop/vagrant"
 }
 
-# One timed line per thing done; the first failure ends the proof.
+# One timed line per thing done, with the suite's counts if it is a suite.
 results=''
 failed=0
 step() {
-	local name=$1 start=$SECONDS
+	local name=$1 start=$SECONDS word=ok count
 	shift
 	say "$name: $*"
-	if "$@"; then
-		results="$results"$'\n'"ok    $((SECONDS - start)) s  $name"
-	else
-		results="$results"$'\n'"FAIL  $((SECONDS - start)) s  $name"
-		failed=1
-		return 1
-	fi
+	"$@" 2>&1 | tee "$T/last" || { word=FAIL; failed=1; }
+	count=$(grep -aE '^[0-9]+ passed, ' "$T/last" | tail -n 1) || true
+	results+=$'\n'$(printf '%-5s %4d s  %s' "$word" $((SECONDS - start)) \
+		"$name${count:+: $count}")
+	[ "$word" = ok ]
 }
 
 # refused NAME PATTERN COMMAND...: it must fail, saying one line that matches.
@@ -122,12 +124,12 @@ refused() {
 	local name=$1 pattern=$2 out
 	shift 2
 	if out=$("$@" 2>&1); then
-		results="$results"$'\n'"FAIL  not refused: $name"; failed=1
+		results+=$'\n'"FAIL          not refused: $name"; failed=1
 	elif [ "$(wc -l <<<"$out")" = 1 ] && grep -qE "$pattern" <<<"$out"; then
-		results="$results"$'\n'"ok    refused: $name"
+		results+=$'\n'"ok            refused: $name"
 		printf '%s\n' "$out"
 	else
-		results="$results"$'\n'"FAIL  refused with other words: $name"
+		results+=$'\n'"FAIL          refused with other words: $name"
 		failed=1
 		printf '%s\n' "$out"
 	fi
@@ -200,13 +202,16 @@ inside() {
 	for s in $STEPS; do
 		step "make test-step$s" make "test-step$s" || true
 	done
+	# shellcheck disable=SC2016 # the VM expands it
+	guest=$(vagrant ssh -c '. /etc/os-release; echo "$PRETTY_NAME," \
+		"Linux $(uname -r), $(go version | cut -d " " -f 3)"' -- -T)
 	step destroy vagrant destroy -f || true
 	[ -z "$(virsh -q list --all)" ] ||
 		{ echo 'FAIL  a machine is left'; failed=1; }
 }
 
 report() {
-	say 'result'
+	echo "$(date +%F), $(nproc) processors, software emulation"
 	vagrant --version
 	echo "vagrant-libvirt $(vagrant plugin list |
 		sed -n 's/^vagrant-libvirt (\([^,)]*\).*/\1/p')"
@@ -214,7 +219,17 @@ report() {
 	qemu-system-x86_64 --version | head -n 1
 	echo "box $(sed -n 's/.*"name": "\([^"]*\)".*/\1/p' "$BOX_URL" |
 		head -n 1) $version, $(du -h "$boxdir/workshop.box" | cut -f 1)"
+	echo "VM: ${guest:-did not come up}"
 	echo "$results"
+}
+
+# Everything after the mark is the last result.
+record() {
+	local readme=$root/vagrant/README.md
+	sed '/^<!-- result/q' "$readme" >"$T/readme"
+	{ printf '\nThe last result:\n\n```\n'; cat "$T/report"; echo '```'; } \
+		>>"$T/readme"
+	cat "$T/readme" >"$readme"
 }
 
 # ---- outside --------------------------------------------------------------
@@ -274,6 +289,7 @@ outside() {
 		echo 'FAIL  the machine is not as it was'
 		status=1
 	fi
+	[ "${RECORD-}" != 1 ] || record
 	echo "$SECONDS s altogether"
 	exit "$status"
 }
@@ -282,7 +298,8 @@ inside_main() {
 	# PID 1 of a namespace dies of nothing that it has not asked for.
 	trap 'exit 1' HUP INT TERM
 	inside || failed=1
-	report
+	say 'result'
+	report | tee "$T/report"
 	exit "$failed"
 }
 

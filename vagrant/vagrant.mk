@@ -1,7 +1,7 @@
 # What the root Makefile knows of the Vagrant and Lima machines.
 
 test-vagrant: ## the whole Vagrant way, proved; root, minutes (ONLY="1 3")
-	@vagrant/test-vagrant.sh $(ONLY)
+	@RECORD=$(RECORD) vagrant/test-vagrant.sh $(ONLY)
 
 box: ## build the Vagrant box from Debian packages into .cache/box (root)
 	@vagrant/mkbox.sh
