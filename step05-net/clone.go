@@ -21,9 +21,6 @@ func run(c *cli.Context) error {
 	if os.Args[0] == "container" {
 		return container(c)
 	}
-	if os.Args[0] == "janitor" {
-		return janitor()
-	}
 	defer hireJanitor()()
 	say("Parent", "create a container!")
 	flags, err := newNet(c)
@@ -85,6 +82,25 @@ func self(name string) *exec.Cmd {
 	return cmd
 }
 
+// hireJanitor starts a process of ours that cleans up after us, however we
+// die. Its standard input is a pipe of which we alone have the other end; the
+// kernel closes that when we are gone. In a session of its own, the terminal's
+// signals do not reach it. The function returned lets it go, and waits for it.
+func hireJanitor() func() {
+	cmd := self("janitor")
+	cmd.Args = []string{program, "janitor", fmt.Sprint(os.Getpid())}
+	in, out, _ := os.Pipe()
+	cmd.Stdin, cmd.SysProcAttr = in, &syscall.SysProcAttr{Setsid: true}
+	cmd.Start()
+	return func() { out.Close(); cmd.Wait() }
+}
+
+// janitor waits, and removes from the host what has its master's PID as name.
+func janitor(c *cli.Context) error {
+	os.Stdin.Read(make([]byte, 1))
+	return sweepNet(c.Args().First())
+}
+
 // become replaces this process by the command: execve(2).
 func become(args []string) error {
 	path, err := find(args)
@@ -140,7 +156,6 @@ var advice = map[string]string{
 	"stat EACCES":       ": the process is another user's: use sudo",
 	"network EPERM":     ": only root may share another's",
 	"network ENOENT":    ": give none, host, bridge or container:PID",
-	"bind EADDRINUSE":   ": another program or container has that port",
 	"setns EINVAL":      ": name a PID, or a file such as /proc/PID/ns/uts",
 }
 

@@ -26,6 +26,7 @@ func main() {
 			ArgsUsage: "PID|FILE COMMAND [ARG...]", Action: execute},
 		{Name: "unshare", OnUsageError: usage, Usage: "unshare(2): leave ours",
 			ArgsUsage: "COMMAND [ARG...]", Action: unshare, Flags: leave},
+		{Name: "janitor", Hidden: true, Action: janitor},
 	}}
 	app.DisableSliceFlagSeparator = true // a comma is part of a volume
 	app.UseShortOptionHandling = true    // -ip is -i -p

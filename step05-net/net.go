@@ -15,26 +15,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const bridge, sysctl = "workshop0", "/proc/sys/net/ipv4/"
+const bridge, ipv4 = "workshop0", "/proc/sys/net/ipv4/"
 
-// newNet chooses the network. A new network namespace has nothing but a
-// loopback that is down. To share another container's we enter it ourselves:
-// a child starts where its parent is.
+// The lock is what the containers of a bridge share: a network namespace.
+var netns, _ = os.Open("/proc/self/ns/net")
+
+func lock(how int) { unix.Flock(int(netns.Fd()), how) }
+
+// newNet chooses the network. A new network namespace has only a loopback,
+// which is down. To share another's we enter it: a child starts where we are.
 func newNet(c *cli.Context) (flags uintptr, err error) {
 	if !c.IsSet("network") && os.Getuid() != 0 {
 		say("Parent", "network none: a bridge on the host is for root")
 		c.Set("network", "none")
 	}
-	switch mode := c.String("network"); mode {
-	case "none", "bridge":
-		return unix.CLONE_NEWNET, nil
-	case "host":
-		return 0, nil
-	default:
-		fd, _, err := target(strings.TrimPrefix(mode, "container:"))
-		err = cmp.Or(err, unix.Setns(fd, unix.CLONE_NEWNET))
-		return 0, failed("network", mode, err)
+	mode := c.String("network")
+	flags, ok := map[string]uintptr{"none": unix.CLONE_NEWNET,
+		"bridge": unix.CLONE_NEWNET, "host": 0}[mode]
+	if !ok {
+		fd, _, bad := target(strings.TrimPrefix(mode, "container:"))
+		err = cmp.Or(bad, unix.Setns(fd, unix.CLONE_NEWNET))
 	}
+	return flags, failed("network", mode, err)
 }
 
 // setNet is the container's own part: who owns a network namespace sets it up,
@@ -55,110 +57,110 @@ func setNet(network string) error {
 		unix.Mount("sysfs", "/sys", "sysfs", unix.MS_RDONLY, "")))
 }
 
-// named is a link to find by its name, or a bridge to make. A bridge changes
-// its hardware address with its cables, unless it has been given one.
 func named(name string) netlink.Link {
-	return &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: name,
-		HardwareAddr: []byte{2, 0, 172, 29, 0, 1}}}
+	return &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: name}}
 }
 
-// lockNet locks the network namespace, until the file is closed: that is what
-// the containers of one bridge share, whatever else they do not.
-func lockNet() *os.File {
-	file, _ := os.Open("/proc/self/ns/net")
-	unix.Flock(int(file.Fd()), unix.LOCK_EX)
-	return file
-}
-
-// connect plugs the container into the bridge, if that is its network, and
-// tells it what it has. A veth pair is a cable: one end is plugged in here, the
-// other is the container's eth0. Its address is the first that no cable has as
-// its other name, so that nobody keeps a list. Hairpin lets a packet leave by
-// the cable that it came from.
+// connect sets up the host's part, and tells the container at the gate.
 func connect(c *cli.Context, pid int, gate *os.File) error {
-	subnet, err := netip.ParsePrefix(c.String("subnet"))
 	network, ports := c.String("network"), c.StringSlice("publish")
-	if network != "bridge" && len(ports) == 0 {
-		gate.WriteString(network)
-		return nil
-	} else if network != "bridge" || err != nil || !subnet.Addr().Is4() {
-		return fmt.Errorf("network %s: --publish needs a bridge, and the "+
-			"bridge a --subnet such as 172.29.0.0/24", network)
+	if network == "bridge" {
+		subnet, _ := netip.ParsePrefix(c.String("subnet"))
+		if !subnet.Addr().Is4() {
+			return fmt.Errorf("subnet %s: not A.B.C.D/N", c.String("subnet"))
+		}
+		lock(unix.LOCK_EX)
+		defer lock(unix.LOCK_UN)
+		ip, err := plug(subnet.Masked(), pid)
+		if err = cmp.Or(err, addNAT(ip.AsSlice(), ports)); err != nil {
+			return failed("plug into", bridge, err)
+		}
+		network = netip.PrefixFrom(ip, subnet.Bits()).String()
+	} else if len(ports) > 0 {
+		return fmt.Errorf("publish: needs --network bridge, not %s", network)
 	}
-	defer lockNet().Close()
-	ip, taken := subnet.Masked().Addr().Next(), error(unix.EEXIST)
-	hub, err := addBridge(netip.PrefixFrom(ip, subnet.Bits()))
+	gate.WriteString(network)
+	return nil
+}
+
+// plug makes a veth pair, a cable from the bridge to the container's eth0. The
+// first container makes the bridge, with the subnet's first address, and the
+// host a router: the bridge's alias remembers what it was. The first address
+// that is no cable's other name is ours, so nobody keeps a list. The bridge is
+// given a hardware address, or it would take one from its cables, which go.
+func plug(subnet netip.Prefix, pid int) (netip.Addr, error) {
+	end, ip := fmt.Sprint("ws", os.Getpid()), subnet.Addr().Next()
+	gateway, _ := netlink.ParseAddr(netip.PrefixFrom(ip, subnet.Bits()).String())
+	hub, err := netlink.LinkByName(bridge)
+	if err != nil { // under our name the janitor finds it half done
+		was, _ := os.ReadFile(ipv4 + "ip_forward")
+		hub = named(end)
+		hub.Attrs().HardwareAddr = append([]byte{2, 0}, ip.AsSlice()...)
+		err = cmp.Or(netlink.LinkAdd(hub), netlink.LinkSetAlias(hub,
+			string(was)), netlink.LinkSetName(hub, bridge))
+	}
+	routes, err2 := netlink.RouteList(nil, unix.AF_INET)
+	for _, r := range routes {
+		dst, _ := netip.ParsePrefix(r.Dst.String())
+		if dst.Bits() > 0 && dst.Overlaps(subnet) &&
+			r.LinkIndex != hub.Attrs().Index {
+			return ip, fmt.Errorf("--subnet %s: taken by route %s", subnet, dst)
+		}
+	}
 	cable := &netlink.Veth{PeerName: "eth0", PeerNamespace: netlink.NsPid(pid)}
-	cable.Name = fmt.Sprint("ws", os.Getpid())
-	err = cmp.Or(err, netlink.LinkAdd(cable))
+	cable.Name, cable.MasterIndex = end, hub.Attrs().Index
+	err = cmp.Or(err, err2, netlink.AddrReplace(hub, gateway),
+		netlink.LinkSetUp(hub), netlink.LinkAdd(cable),
+		netlink.LinkSetHairpin(cable, true), netlink.LinkSetUp(cable),
+		os.WriteFile(ipv4+"conf/workshop0/route_localnet", []byte("1"), 0),
+		os.WriteFile(ipv4+"conf/workshop0/../../ip_forward", []byte("1"), 0))
+	taken := error(unix.EEXIST)
 	for taken == unix.EEXIST && subnet.Contains(ip.Next().Next()) {
 		ip = ip.Next()
 		taken = netlink.LinkAddAltName(cable, ip.String())
 	}
-	err = cmp.Or(failed("plug into", bridge, cmp.Or(err, taken,
-		netlink.LinkSetMaster(cable, hub), netlink.LinkSetHairpin(cable, true),
-		netlink.LinkSetUp(cable))), addNAT(ip.AsSlice(), ports))
-	if err == nil {
-		gate.WriteString(netip.PrefixFrom(ip, subnet.Bits()).String())
-	}
-	return err
+	return ip, cmp.Or(err, taken)
 }
 
-// addBridge finds the bridge, or makes it if we are the first. Its alias
-// remembers whether the host was a router before.
-func addBridge(gateway netip.Prefix) (netlink.Link, error) {
-	hub, missing := netlink.LinkByName(bridge)
-	if missing != nil {
-		was, _ := os.ReadFile(sysctl + "ip_forward")
-		hub = named(bridge)
-		missing = cmp.Or(netlink.LinkAdd(hub),
-			netlink.LinkSetAlias(hub, string(was)))
-	}
-	routes, err := netlink.RouteList(nil, unix.AF_INET)
-	for _, r := range routes {
-		dst, _ := netip.ParsePrefix(r.Dst.String())
-		if dst.Bits() > 0 && dst.Overlaps(gateway) &&
-			r.LinkIndex != hub.Attrs().Index {
-			missing = cmp.Or(missing, fmt.Errorf("the host has a route to %s: "+
-				"choose another --subnet", dst))
-		}
-	}
-	ip, _ := netlink.ParseAddr(gateway.String())
-	localnet := sysctl + "conf/" + bridge + "/route_localnet"
-	return hub, cmp.Or(missing, err, netlink.AddrReplace(hub, ip),
-		netlink.LinkSetUp(hub), os.WriteFile(localnet, []byte("1"), 0),
-		os.WriteFile(sysctl+"ip_forward", []byte("1"), 0))
+// The headers of IP, and of TCP or UDP: enum nft_payload_bases.
+const l3, l4 expr.PayloadBase = 1, 2
+
+var kinds = map[string][]int{"tcp": {unix.SOCK_STREAM, unix.IPPROTO_TCP},
+	"udp/tcp": {unix.SOCK_DGRAM, unix.IPPROTO_UDP}}
+
+// match compares bytes of a header. IP has at 9 the protocol, at 12 the
+// source's address, at 16 the destination's; the others at 2 its port.
+func match(base expr.PayloadBase, at uint32, data ...byte) []expr.Any {
+	return []expr.Any{&expr.Payload{DestRegister: 1, Base: base, Offset: at,
+		Len: uint32(len(data))}, &expr.Cmp{Register: 1, Data: data}}
 }
 
 // addNAT writes this container's rules, in a table of its own. On its way out
-// a packet loses the container's address for the host's (masquerade): outside,
-// nobody knows the subnet. The first packet to a published port of the host,
-// and with it the connection, gets the container's address (dnat): in
-// prerouting if it arrives, in output if it is the host's own. That one may
-// come from 127.0.0.1. The bridge has route_localnet for it, and so the host's
-// 127.0.0.1 must be closed to what arrives from there. A bound socket keeps
-// the port for us as long as we live.
+// a packet gets the host's address (masquerade): outside, nobody knows the
+// subnet. The first packet to a published port of the host, and with it the
+// connection, gets the container's (dnat): in prerouting if it arrives, in
+// output if the host sends it. That one may come from 127.0.0.1: the bridge
+// has route_localnet for it, so the host's 127.0.0.1 is closed to what arrives
+// from there. A bound socket keeps the port ours as long as we live.
 func addNAT(ip []byte, ports []string) (err error) {
 	c, pre, post := &nft.Conn{}, nft.ChainHookPrerouting, nft.ChainHookPostrouting
 	table := c.AddTable(&nft.Table{Name: fmt.Sprint("workshop-", os.Getpid()),
 		Family: nft.TableFamilyIPv4})
 	rule := func(hook *nft.ChainHook, parts ...[]expr.Any) {
-		chain := c.AddChain(&nft.Chain{Name: fmt.Sprint("hook", *hook),
-			Table: table, Type: nft.ChainTypeNAT, Hooknum: hook,
-			Priority: nft.ChainPriorityNATDest})
-		c.AddRule(&nft.Rule{Table: table, Chain: chain,
-			Exprs: slices.Concat(parts...)})
+		c.AddRule(&nft.Rule{Table: table, Exprs: slices.Concat(parts...),
+			Chain: c.AddChain(&nft.Chain{Name: fmt.Sprint("hook", *hook),
+				Table: table, Type: nft.ChainTypeNAT, Hooknum: hook,
+				Priority: nft.ChainPriorityNATDest})})
 	}
 	masquerade := []expr.Any{&expr.Masq{}}
-	rule(post, match(12, ip...), masquerade)
-	rule(post, match(12, 127), match(16, ip...), masquerade)
-	rule(pre, match(16, 127), []expr.Any{
+	rule(post, match(l3, 12, ip...), masquerade)
+	rule(post, match(l3, 12, 127), match(l3, 16, ip...), masquerade)
+	rule(pre, match(l3, 16, 127), []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: 1},
 		&expr.Cmp{Register: 1, Data: []byte(bridge + "\x00")},
 		&expr.Verdict{Kind: expr.VerdictDrop}})
 	for _, arg := range ports {
-		var host, inside uint16
-		var name string
+		host, inside, name := uint16(0), uint16(0), ""
 		fmt.Sscanf(arg+"/tcp", "%d:%d/%s", &host, &inside, &name)
 		if kinds[name] == nil || min(host, inside) == 0 {
 			return fmt.Errorf("publish %s: not HOST:INSIDE[/udp]", arg)
@@ -166,31 +168,33 @@ func addNAT(ip []byte, ports []string) (err error) {
 		fd, bad := unix.Socket(unix.AF_INET, kinds[name][0], 0)
 		err = cmp.Or(err, bad, failed("bind", "port "+arg,
 			unix.Bind(fd, &unix.SockaddrInet4{Port: int(host)})))
-		for _, hook := range []*nft.ChainHook{pre, nft.ChainHookOutput} {
-			rule(hook, match(9, byte(kinds[name][1])), []expr.Any{
+		dnat := slices.Concat(match(l3, 9, byte(kinds[name][1])),
+			match(l4, 2, byte(host>>8), byte(host)), []expr.Any{
 				&expr.Fib{Register: 1, FlagDADDR: true, ResultADDRTYPE: true},
 				&expr.Cmp{Register: 1, Data: []byte{unix.RTN_LOCAL, 0, 0, 0}},
-				&expr.Payload{DestRegister: 1, Offset: 2, Len: 2,
-					Base: expr.PayloadBaseTransportHeader},
-				&expr.Cmp{Register: 1, Data: binary(host)},
-				&expr.Immediate{Register: 1, Data: ip},
-				&expr.Immediate{Register: 2, Data: binary(inside)},
+				&expr.Immediate{Register: 1, Data: ip}, &expr.Immediate{
+					Register: 2, Data: []byte{byte(inside >> 8), byte(inside)}},
 				&expr.NAT{Type: expr.NATTypeDestNAT, RegAddrMin: 1,
 					RegProtoMin: 2, Family: unix.NFPROTO_IPV4}})
-		}
+		rule(pre, dnat)
+		rule(nft.ChainHookOutput, dnat)
 	}
-	return cmp.Or(err, failed("write", "nftables", c.Flush()))
+	return cmp.Or(err, c.Flush())
 }
 
-var kinds = map[string][]int{"tcp": {unix.SOCK_STREAM, unix.IPPROTO_TCP},
-	"udp/tcp": {unix.SOCK_DGRAM, unix.IPPROTO_UDP}}
-
-func binary(port uint16) []byte { return []byte{byte(port >> 8), byte(port)} }
-
-// match compares bytes of the IP header: 9 is the protocol, 12 the source's
-// address, 16 the destination's.
-func match(at uint32, data ...byte) []expr.Any {
-	return []expr.Any{&expr.Payload{DestRegister: 1, Offset: at, Len: uint32(
-		len(data)), Base: expr.PayloadBaseNetworkHeader},
-		&expr.Cmp{Register: 1, Data: data}}
+// sweepNet is for the janitor. The last container takes the bridge with it.
+func sweepNet(id string) error {
+	lock(unix.LOCK_EX)
+	c := &nft.Conn{}
+	c.DelTable(&nft.Table{Name: "workshop-" + id, Family: nft.TableFamilyIPv4})
+	c.Flush()
+	netlink.LinkDel(named("ws" + id))
+	hub, err := netlink.LinkByName(bridge)
+	tables, err2 := c.ListTablesOfFamily(nft.TableFamilyIPv4)
+	if cmp.Or(err, err2) != nil || slices.ContainsFunc(tables,
+		func(t *nft.Table) bool { return strings.HasPrefix(t.Name, "workshop-") }) {
+		return nil
+	}
+	return failed("remove", bridge, cmp.Or(netlink.LinkDel(hub),
+		os.WriteFile(ipv4+"ip_forward", []byte(hub.Attrs().Alias), 0)))
 }
