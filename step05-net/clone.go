@@ -63,9 +63,9 @@ func container(c *cli.Context) error {
 		return cli.Exit("", 125)
 	}
 	gate.Close()
+	err := becomeRoot()
 	say("Container", "inside the container!")
-	err := cmp.Or(becomeRoot(), setNames(c), setMounts(c),
-		setNet(network))
+	err = cmp.Or(err, setNames(c), setMounts(c), setNet(network))
 	if err != nil {
 		return err
 	}
