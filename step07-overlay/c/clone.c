@@ -26,6 +26,7 @@ static int inside(void *arg)
 	// Wait at the gate: until the maps are written we are nobody. A parent
 	// that fails or dies closes the gate without a word.
 	close(c->gate[1]);
+	close(leash[1]);
 	if (read(c->gate[0], &go, 1) != 1)
 		return 125;
 	// A directory of the host's that is still open leads out of here.

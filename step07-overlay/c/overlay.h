@@ -2,7 +2,7 @@
 #include <ftw.h>
 
 static char scratch[PATH_MAX]; // where the container writes while it runs
-static int leash[2];
+static int leash[2] = {-1, -1};
 static pid_t boss, janitor;
 
 // below is the path of one of the directories in scratch.
