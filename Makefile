@@ -86,7 +86,7 @@ $(STEPS): bin/%: $$(wildcard $$*/*.go) go.mod go.sum
 
 # One rule per C program: bin/c/STEP/NAME comes from STEP/c/NAME.c.
 define c_program
-bin/c/$(subst /c/,/,$(1:.c=)): $(1)
+bin/c/$(subst /c/,/,$(1:.c=)): $(1) $(wildcard $(dir $(1))*.h)
 	@mkdir -p $$(@D)
 	$(CC) $(CFLAGS) -static -o $$@ $$<
 endef

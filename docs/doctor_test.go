@@ -238,9 +238,9 @@ func TestDoctorFiles(t *testing.T) {
 	}{
 		"old kernel": {map[string]string{kernel + "osrelease": "4.19.0-27\n"},
 			"kernel", "^missing 4.19.0-27, 5.8 is needed", all},
-		"kernel without rootless overlay": {
+		"kernel without mount_setattr": {
 			map[string]string{kernel + "osrelease": "5.10.0-30-amd64\n"},
-			"kernel", "^warning 5.10.0-30-amd64, 5.11", ""},
+			"kernel", "^missing 5.10.0-30-amd64, 5.12", "03 04 05 06 07"},
 		"good kernel": {map[string]string{kernel + "osrelease": "6.1.0\n"},
 			"kernel", "^ok 6.1.0$", ""},
 		"debian switch": {

@@ -81,8 +81,9 @@ kernel() {
 	if [ $number -lt 5008 ]; then
 		missing '01 02 03 04 05 06 07' kernel \
 			"$release, 5.8 is needed (setns on a pidfd): make test-vm"
-	elif [ $number -lt 5011 ]; then
-		warning kernel "$release, 5.11 is needed for rootless overlay: VM=1"
+	elif [ $number -lt 5012 ]; then
+		missing '03 04 05 06 07' kernel \
+			"$release, 5.12 is needed (mount_setattr): make test-vm"
 	else
 		ok kernel "$release"
 	fi
