@@ -95,14 +95,6 @@ func enter(id any, pid int) (err error) {
 	return err
 }
 
-// follow takes us into the cgroups of a process. Who joins a container must
-// not escape its limits: a namespace hides cgroups, it holds nobody in them.
-func follow(pid string) error {
-	text, _ := os.ReadFile("/proc/" + pid + "/cgroup")
-	_, id, _ := strings.Cut(string(text), ":/workshop-")
-	return enter(strings.Split(id, "\n")[0], os.Getpid())
-}
-
 // setCgroups makes our cgroups the roots of the trees that we see. clone(2)
 // could do it, but too early: the roots would be the parent's. In /sys we see
 // version 2, and not the host's.

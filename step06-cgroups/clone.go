@@ -24,16 +24,13 @@ func run(c *cli.Context) error {
 	defer hireJanitor()()
 	say("Parent", "create a container!")
 	flags, err := newNet(c)
-	if err != nil {
+	cmd := self("container")
+	if err = cmp.Or(err, newCgroups(c)); err != nil {
 		return err
 	}
-	cmd := self("container")
 	cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWUTS | unix.CLONE_NEWPID |
 		unix.CLONE_NEWIPC | unix.CLONE_NEWNS | unix.CLONE_NEWUSER | flags
 	newUser(c, cmd.SysProcAttr)
-	if err := newCgroups(c); err != nil {
-		return err
-	}
 	in, gate, err := os.Pipe()
 	cmd.ExtraFiles = []*os.File{in}
 	// A directory of the host's that is still open leads out of the container.
@@ -47,8 +44,7 @@ func run(c *cli.Context) error {
 		err = cmp.Or(writeMap(c, cmd.Process.Pid, "uid", os.Getuid()),
 			writeMap(c, cmd.Process.Pid, "gid", os.Getgid()))
 	}
-	err = cmp.Or(err, enter(os.Getpid(), cmd.Process.Pid))
-	if err == nil {
+	if err = cmp.Or(err, enter(os.Getpid(), cmd.Process.Pid)); err == nil {
 		err = connect(c, cmd.Process.Pid, gate)
 	}
 	gate.Close()
@@ -160,9 +156,11 @@ var advice = map[string]string{
 	"bind mount ENOENT": ": make rootfs makes a root filesystem",
 	"pivot_root EBUSY":  ": give a --rootfs other than /",
 	"stat EACCES":       ": the process is another user's: use sudo",
-	"mkdir EACCES":      ": limits need root: use sudo",
 	"network EPERM":     ": only root may share another's",
 	"network ENOENT":    ": give none, host, bridge or container:PID",
+	"mkdir EACCES":      ": limits are for root: use sudo",
+	"set ENODEV":        ": name a whole disk",
+	"set ENOENT":        ": this kernel cannot; for swap: swapaccount=1",
 	"setns EINVAL":      ": name a PID, or a file such as /proc/PID/ns/uts",
 }
 

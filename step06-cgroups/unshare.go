@@ -21,8 +21,8 @@ var namespaces = []struct {
 	{"p", "pid", unix.CLONE_NEWPID},
 	{"m", "mnt", unix.CLONE_NEWNS},
 	{"U", "user", unix.CLONE_NEWUSER},
-	{"n", "net", unix.CLONE_NEWNET},
 	{"C", "cgroup", unix.CLONE_NEWCGROUP},
+	{"n", "net", unix.CLONE_NEWNET},
 }
 
 // unshare is unshare(2): it leaves the namespaces that the options name for
