@@ -1,0 +1,94 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
+)
+
+// layers are read-only directories, the lowest first. --rootfs is one of them.
+func layers(c *cli.Context) (list []string) {
+	if root := c.String("rootfs"); root != "/" {
+		list = []string{root}
+	}
+	return append(list, c.StringSlice("layer")...)
+}
+
+// scratch is where the container writes while it runs: beside the layer that
+// --commit makes of it, or else among the temporary files.
+func scratch(c *cli.Context) string {
+	return fmt.Sprint(cmp.Or(c.String("commit"),
+		filepath.Join(os.TempDir(), "workshop")), "-", os.Getpid())
+}
+
+// newLayers makes the directories of an overlay on the host: upper receives
+// what the container writes, work is the kernel's, merged the mount point.
+// They belong to root inside.
+func newLayers(c *cli.Context, dir string) error {
+	if _, err := os.Lstat(c.String("commit")); err == nil {
+		return failed("commit", c.String("commit"), unix.EEXIST)
+	} else if len(layers(c)) == 0 && !c.IsSet("commit") {
+		return nil
+	}
+	uid, gid, err := os.Getuid(), os.Getgid(), error(nil)
+	fmt.Sscanf(strings.Join(c.StringSlice("uid-map"), " "), "0:%d:", &uid)
+	fmt.Sscanf(strings.Join(c.StringSlice("gid-map"), " "), "0:%d:", &gid)
+	for _, name := range []string{"", "/upper", "/work", "/merged"} {
+		err = cmp.Or(err, os.Mkdir(dir+name, 0o700),
+			os.Chown(dir+name, uid, gid))
+	}
+	return failed("mkdir", dir, cmp.Or(err, os.Chmod(dir+"/upper", 0o755)))
+}
+
+// setLayers mounts the overlay, in the container, and makes it the root
+// directory to be. The layers are named by open files: names are free to have
+// colons and commas then, and many fit into the one page that mount(2) takes.
+// userxattr keeps overlayfs's own marks where a user namespace may write them.
+func setLayers(c *cli.Context, dir string) error {
+	lower, err := "", error(nil)
+	for _, layer := range layers(c) {
+		fd, bad := unix.Open(layer, unix.O_PATH|unix.O_CLOEXEC, 0)
+		err = cmp.Or(err, failed("open", layer, bad))
+		lower = fmt.Sprintf(":/proc/self/fd/%d%s", fd, lower)
+	}
+	if err != nil || lower == "" && !c.IsSet("commit") {
+		return err
+	}
+	fd, err := unix.Open(dir, unix.O_PATH|unix.O_CLOEXEC, 0)
+	here := fmt.Sprint("/proc/self/fd/", fd)
+	c.Set("rootfs", here+"/merged")
+	options := fmt.Sprintf("userxattr,lowerdir=%s,upperdir=%s/upper,"+
+		"workdir=%s/work", strings.TrimPrefix(lower, ":"), here, here)
+	return failed("mount overlay", dir, cmp.Or(err, private(), unix.Mount(
+		"overlay", here+"/merged", "overlay", unix.MS_NODEV, options)))
+}
+
+// keepLayer makes upper a layer for the next run, unless we failed.
+func keepLayer(c *cli.Context, dir string, status error) error {
+	exit, ended := status.(cli.ExitCoder)
+	if !c.IsSet("commit") || !ended || exit.ExitCode() == 125 {
+		return status
+	}
+	err := os.Rename(dir+"/upper", c.String("commit"))
+	return cmp.Or(failed("rename", dir, err), status)
+}
+
+// sweepLayers is for the janitor. overlayfs leaves its work directory closed,
+// as root inside may leave any other. The last writer may have yet to die.
+func sweepLayers(dir string) {
+	for n := 0; os.RemoveAll(dir) != nil && n < 100; n++ {
+		filepath.WalkDir(dir, func(name string, d os.DirEntry, _ error) error {
+			if d != nil && d.IsDir() && os.Getuid() != 0 {
+				os.Chmod(name, 0o700)
+			}
+			return nil
+		})
+		time.Sleep(20 * time.Millisecond)
+	}
+}
