@@ -1184,7 +1184,7 @@ func TestUnshare(t *testing.T) {
 		got = p.must(t, "unshare", "-U", "--no-fork", "sh", "-c", "id -u")
 		equal(t, "without a fork", got, "0")
 		_, stderr, status := p.run(t, "unshare", "-Up", "--no-fork", "sh", "-c",
-			"/bin/true; exec xargs true </dev/null")
+			"/bin/true; exec xargs sh -c : </proc/uptime")
 		if status == 0 || !strings.Contains(stderr, "memory") {
 			t.Errorf("second fork: status %d, want a failure; stderr, want "+
 				"Cannot allocate memory:\n%s", status, stderr)
