@@ -71,11 +71,12 @@ func TestDeclarations(t *testing.T) {
 	for ref, want := range map[string]string{
 		"part.go#verb": "// verb is what the program understands.\n" +
 			"type verb struct{ name string }",
-		"part.go#verb.say":  "// say is a method.\nfunc (v *verb) say()",
-		"part.go#see":       "// Words that part knows.\nconst (\n\tbye",
-		"part.go#bye":       "see = \"see you\"\n)",
-		"c/clone.c#main":    "int\nmain(void)\n{",
-		"c/clone.c#child":   "// child says hello.\nstatic int child(void *arg)",
+		"part.go#verb.say": "// say is a method.\nfunc (v *verb) say()",
+		"part.go#see":      "// Words that part knows.\nconst (\n\tbye",
+		"part.go#bye":      "see = \"see you\"\n)",
+		"c/clone.c#main":   "int\nmain(void)\n{",
+		"c/clone.c#child": "// child says hello.\n" +
+			"static int child(void *arg)",
 		"c/clone.c#LIMIT":   "#define LIMIT \\\n\t64",
 		"c/clone.c#box":     "struct box {\n\tint size;\n};",
 		"c/clone.c#names":   "/* Two names, for two\n * boxes. */\nstatic",

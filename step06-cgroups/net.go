@@ -90,7 +90,7 @@ func connect(c *cli.Context, pid int, gate *os.File) error {
 // given a hardware address, or it would take one from its cables, which go.
 func plug(subnet netip.Prefix, pid int) (netip.Addr, error) {
 	end, ip := fmt.Sprint("ws", os.Getpid()), subnet.Addr().Next()
-	gateway, _ := netlink.ParseAddr(netip.PrefixFrom(ip, subnet.Bits()).String())
+	gateway, _ := netlink.ParseAddr(fmt.Sprint(ip, "/", subnet.Bits()))
 	hub, err := netlink.LinkByName(bridge)
 	if err != nil { // under our name the janitor finds it half done
 		was, _ := os.ReadFile(ipv4 + "ip_forward")
@@ -143,7 +143,7 @@ func match(base expr.PayloadBase, at uint32, data ...byte) []expr.Any {
 // has route_localnet for it, so the host's 127.0.0.1 is closed to what arrives
 // from there. A bound socket keeps the port ours as long as we live.
 func addNAT(ip []byte, ports []string) (err error) {
-	c, pre, post := &nft.Conn{}, nft.ChainHookPrerouting, nft.ChainHookPostrouting
+	pre, post, c := nft.ChainHookPrerouting, nft.ChainHookPostrouting, nft.Conn{}
 	table := c.AddTable(&nft.Table{Name: fmt.Sprint("workshop-", os.Getpid()),
 		Family: nft.TableFamilyIPv4})
 	rule := func(hook *nft.ChainHook, parts ...[]expr.Any) {
@@ -192,7 +192,7 @@ func sweepNet(id string) error {
 	hub, err := netlink.LinkByName(bridge)
 	tables, err2 := c.ListTablesOfFamily(nft.TableFamilyIPv4)
 	if cmp.Or(err, err2) != nil || slices.ContainsFunc(tables,
-		func(t *nft.Table) bool { return strings.HasPrefix(t.Name, "workshop-") }) {
+		func(t *nft.Table) bool { return strings.HasPrefix(t.Name, "workshop") }) {
 		return nil
 	}
 	return failed("remove", bridge, cmp.Or(netlink.LinkDel(hub),

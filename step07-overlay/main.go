@@ -46,7 +46,7 @@ var runFlags = []cli.Flag{
 	&cli.StringSliceFlag{Name: "gid-map", Usage: "`INSIDE:HOST:N` group ids"},
 	&cli.StringSliceFlag{Name: "layer", Usage: "read-only `DIR`, lowest first"},
 	&cli.StringFlag{Name: "commit", Usage: "keep what is written as `DIR`"},
-	&cli.StringFlag{Name: "network", Value: "bridge", Usage: "none, ... `MODE`"},
+	&cli.StringFlag{Name: "network", Value: "bridge", Usage: "`MODE` or none"},
 	&cli.StringSliceFlag{Name: "publish", Usage: "port `HOST:INSIDE[/udp]`"},
 	&cli.StringFlag{Name: "subnet", Value: "172.29.0.0/24", Usage: "a `CIDR`"},
 }

@@ -53,7 +53,8 @@ func newLayers(c *cli.Context, dir string) error {
 func setLayers(c *cli.Context, dir string) error {
 	lower, err := "", error(nil)
 	for _, layer := range layers(c) {
-		fd, bad := unix.Open(layer, unix.O_PATH|unix.O_CLOEXEC, 0)
+		fd, bad := unix.Open(layer, unix.O_PATH|unix.O_DIRECTORY|
+			unix.O_CLOEXEC, 0)
 		err = cmp.Or(err, failed("open", layer, bad))
 		lower = fmt.Sprintf(":/proc/self/fd/%d%s", fd, lower)
 	}
