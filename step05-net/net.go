@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const bridge, ipv4 = "workshop0", "/proc/sys/net/ipv4/"
+const bridge, ipv4, ours = "workshop0", "/proc/sys/net/ipv4/", "workshop-"
 
 // The lock is what the containers of a bridge share: a network namespace.
 var netns, _ = os.Open("/proc/self/ns/net")
@@ -144,7 +144,7 @@ func match(base expr.PayloadBase, at uint32, data ...byte) []expr.Any {
 // from there. A bound socket keeps the port ours as long as we live.
 func addNAT(ip []byte, ports []string) (err error) {
 	pre, post, c := nft.ChainHookPrerouting, nft.ChainHookPostrouting, nft.Conn{}
-	table := c.AddTable(&nft.Table{Name: fmt.Sprint("workshop-", os.Getpid()),
+	table := c.AddTable(&nft.Table{Name: fmt.Sprint(ours, os.Getpid()),
 		Family: nft.TableFamilyIPv4})
 	rule := func(hook *nft.ChainHook, parts ...[]expr.Any) {
 		c.AddRule(&nft.Rule{Table: table, Exprs: slices.Concat(parts...),
@@ -186,13 +186,13 @@ func addNAT(ip []byte, ports []string) (err error) {
 func sweepNet(id string) error {
 	lock(unix.LOCK_EX)
 	c := &nft.Conn{}
-	c.DelTable(&nft.Table{Name: "workshop-" + id, Family: nft.TableFamilyIPv4})
+	c.DelTable(&nft.Table{Name: ours + id, Family: nft.TableFamilyIPv4})
 	c.Flush()
 	netlink.LinkDel(named("ws" + id))
 	hub, err := netlink.LinkByName(bridge)
 	tables, err2 := c.ListTablesOfFamily(nft.TableFamilyIPv4)
 	if cmp.Or(err, err2) != nil || slices.ContainsFunc(tables,
-		func(t *nft.Table) bool { return strings.HasPrefix(t.Name, "workshop") }) {
+		func(t *nft.Table) bool { return strings.HasPrefix(t.Name, ours) }) {
 		return nil
 	}
 	return failed("remove", bridge, cmp.Or(netlink.LinkDel(hub),

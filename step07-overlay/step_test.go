@@ -252,16 +252,11 @@ func (p program) on(layers ...string) []string {
 
 // verb is `run` with options. The network is none of these tests' business.
 func (p program) verb(options ...string) []string {
-	if p.name == "go" && hasNet() {
+	if p.name == "go" {
 		options = append([]string{"--network", "none"}, options...)
 	}
 	return append([]string{"run"}, options...)
 }
-
-var hasNet = sync.OnceValue(func() bool {
-	out, _ := exec.Command(work+"/step", "run", "--help").CombinedOutput()
-	return bytes.Contains(out, []byte("--network"))
-})
 
 // sh runs a script in a new container and returns what it prints.
 func (p program) sh(t *testing.T, options []string, script string) string {
@@ -792,11 +787,17 @@ func TestBadLayers(t *testing.T) {
 		}
 		p.refuses(t, 125, []string{"mount overlay", "ELOOP"}, append(p.verb(
 			p.on(place+"/dir", place+"/dir")...), "true")...)
+		// Who fails here must not go on with the rootfs itself.
+		p.refuses(t, 125, []string{"open", "/no/such", "ENOENT"}, append(
+			p.verb(join(p.on("/no/such"), []string{"--volume",
+				place + "/dir:/new"})...), "true")...)
 		if p.uid != os.Getuid() {
 			hidden := layer(t, os.Getuid(), "secret/file", "x")
 			check(t, os.Chmod(hidden, 0o700))
-			p.refuses(t, 125, []string{"open", hidden, "EACCES"}, append(
-				p.verb(p.on(hidden+"/secret")...), "true")...)
+			for _, dir := range []string{hidden, hidden + "/secret"} {
+				p.refuses(t, 125, []string{"open", dir, "EACCES"}, append(
+					p.verb(p.on(dir)...), "true")...)
+			}
 		}
 	})
 }
@@ -947,11 +948,11 @@ func TestKilled(t *testing.T) {
 // It may still write when the sweeping begins.
 func TestKilledWhileWriting(t *testing.T) {
 	everyone(t, func(t *testing.T, p program) {
-		for range 3 {
+		for range 6 { // it takes luck to be so unlucky
 			r := p.begun(t, p.on(), `for k in 1 2 3 4; do
 				(i=0; while :; do i=$((i+1)); mkdir -p /root/$k/$i
 				: >/root/$k/$i/f; done) &
-				done; while ! test -e /root/4/20; do sleep 0.02; done`)
+				done; while ! test -e /root/4/150; do sleep 0.02; done`)
 			r.signal(unix.SIGKILL)
 			r.wait(t)
 			gone(t)
@@ -1153,6 +1154,70 @@ func TestHoleLayersAreNotVerified(t *testing.T) {
 		check(t, os.WriteFile(place+"/l/program", []byte("evil"), 0o644))
 		equal(t, "the next run", p.sh(t, p.on(place+"/l"), "cat /program"),
 			"evil")
+	})
+}
+
+// What the steps before have taught holds: the namespaces, and the names.
+func TestNamespacesThatDiffer(t *testing.T) {
+	everyone(t, func(t *testing.T, p program) {
+		want := []string{"cgroup", "ipc", "mnt", "net", "pid",
+			"pid_for_children", "user", "uts"}
+		if p.name == "c" {
+			want = []string{"ipc", "mnt", "pid", "pid_for_children", "user",
+				"uts"}
+		}
+		host := newName()
+		r := p.begun(t, join(p.on(), []string{"--hostname", host}), "uname -n")
+		equal(t, "inside", differ(t, us, r.container), want)
+		equal(t, "the parent", len(differ(t, us, r.pid)), 0)
+		equal(t, "name inside", r.stdout(), host+"\nready\n")
+		id := strconv.Itoa(p.uid)
+		equal(t, "uid_map", strings.Fields(read(fmt.Sprintf(
+			"/proc/%d/uid_map", r.container))), []string{"0", id, "1"})
+		r.end(t)
+		equal(t, "container after", ns(r.container, "mnt"), "")
+	})
+}
+
+// The command's own status, 128+n, 126 and 127: what Docker does.
+func TestExitStatus(t *testing.T) {
+	// A directory in PATH that one may not search would be EACCES.
+	t.Setenv("PATH", "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+	everyone(t, func(t *testing.T, p program) {
+		r := p.begun(t, p.on(), "")
+		for _, verb := range [][]string{p.verb(p.on()...),
+			{"exec", strconv.Itoa(r.container)}, {"unshare", "-UT"}} {
+			for script, want := range map[string]int{"exit 42": 42,
+				"kill -TERM $$": 128 + 15} {
+				_, stderr, got := p.run(t, join(verb, []string{"sh", "-c",
+					script})...)
+				if got != want {
+					t.Errorf("%q %s: status %d, want %d; stderr:\n%s", verb,
+						script, got, want, stderr)
+				}
+			}
+			p.refuses(t, 127, []string{"/no/such", "ENOENT"},
+				append(verb, "/no/such")...)
+			p.refuses(t, 126, []string{"/etc/passwd", "EACCES"},
+				append(verb, "/etc/passwd")...)
+			p.refuses(t, 125, []string{"COMMAND"}, verb...)
+		}
+	})
+}
+
+func TestBadInput(t *testing.T) {
+	everyone(t, func(t *testing.T, p program) {
+		for _, option := range []string{"--nonesuch", "--layer", "--commit"} {
+			p.refuses(t, 125, nil, "run", option)
+		}
+		p.refuses(t, 125, nil, "unshare", "-x", "true")
+		p.refuses(t, 125, []string{"/no/such", "ENOENT"}, "exec", "/no/such",
+			"true")
+		p.refuses(t, 125, []string{"in no container"}, "exec",
+			strconv.Itoa(us), "true")
+		if p.name == "go" { // in C each verb is a program
+			p.refuses(t, 125, []string{"nonesuch"}, "nonesuch")
+		}
 	})
 }
 

@@ -97,6 +97,7 @@ int main(int argc, char **argv)
 {
 	int signals[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 	int fd, flags, status;
+	sigset_t all, before;
 
 	if (argc < 3) {
 		fprintf(stderr, "setns: COMMAND is missing: "
@@ -114,10 +115,13 @@ int main(int argc, char **argv)
 		fail("setuid", "0", 125);
 	// A process never changes its PID: setns made us join for our children
 	// only, pid_namespaces(7).
+	sigfillset(&all); // until we can forward them
+	sigprocmask(SIG_BLOCK, &all, &before);
 	child = fork();
 	if (child < 0)
 		fail("fork", argv[2], 126);
 	if (child == 0) {
+		sigprocmask(SIG_SETMASK, &before, NULL);
 		// A directory of the host's that is open leads out of there.
 		close_range(3, ~0U, 0);
 		execvp(argv[2], argv + 2);
@@ -125,6 +129,7 @@ int main(int argc, char **argv)
 	}
 	for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
 		signal(signals[i], forward);
+	sigprocmask(SIG_SETMASK, &before, NULL);
 	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
 		;
 	if (WIFSIGNALED(status))

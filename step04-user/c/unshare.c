@@ -104,6 +104,7 @@ int main(int argc, char **argv)
 {
 	int uid = getuid(), gid = getgid();
 	int signals[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+	sigset_t all, before;
 	int status;
 
 	parse(argc, argv);
@@ -126,16 +127,20 @@ int main(int argc, char **argv)
 	// with ENOMEM: pid_namespaces(7). Hence we fork, and fork once.
 	if (noFork)
 		become(argv + optind);
+	sigfillset(&all); // until we can forward them
+	sigprocmask(SIG_BLOCK, &all, &before);
 	child = fork();
 	if (child < 0)
 		fail("fork", argv[optind], 126);
 	if (child == 0) {
+		sigprocmask(SIG_SETMASK, &before, NULL);
 		if (killChild)
 			prctl(PR_SET_PDEATHSIG, killChild);
 		become(argv + optind);
 	}
 	for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
 		signal(signals[i], forward);
+	sigprocmask(SIG_SETMASK, &before, NULL);
 	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
 		;
 	if (WIFSIGNALED(status))

@@ -117,7 +117,7 @@ static char *setLayers(char **layers)
 	int fd = 0;
 
 	for (; *layers; layers++) {
-		fd = open(*layers, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		fd = open(*layers, O_DIRECTORY | O_CLOEXEC);
 		if (fd < 0)
 			fail("open", *layers, 125);
 		if (asprintf(&lower, "/proc/self/fd/%d%s%s", fd,
