@@ -143,7 +143,7 @@ func match(base expr.PayloadBase, at uint32, data ...byte) []expr.Any {
 // has route_localnet for it, so the host's 127.0.0.1 is closed to what arrives
 // from there. A bound socket keeps the port ours as long as we live.
 func addNAT(ip []byte, ports []string) (err error) {
-	pre, post, c := nft.ChainHookPrerouting, nft.ChainHookPostrouting, nft.Conn{}
+	in, out, c := nft.ChainHookPrerouting, nft.ChainHookPostrouting, nft.Conn{}
 	table := c.AddTable(&nft.Table{Name: fmt.Sprint(ours, os.Getpid()),
 		Family: nft.TableFamilyIPv4})
 	rule := func(hook *nft.ChainHook, parts ...[]expr.Any) {
@@ -153,9 +153,9 @@ func addNAT(ip []byte, ports []string) (err error) {
 				Priority: nft.ChainPriorityNATDest})})
 	}
 	masquerade := []expr.Any{&expr.Masq{}}
-	rule(post, match(l3, 12, ip...), masquerade)
-	rule(post, match(l3, 12, 127), match(l3, 16, ip...), masquerade)
-	rule(pre, match(l3, 16, 127), []expr.Any{
+	rule(out, match(l3, 12, ip...), masquerade)
+	rule(out, match(l3, 12, 127), match(l3, 16, ip...), masquerade)
+	rule(in, match(l3, 16, 127), []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: 1},
 		&expr.Cmp{Register: 1, Data: []byte(bridge + "\x00")},
 		&expr.Verdict{Kind: expr.VerdictDrop}})
@@ -176,7 +176,7 @@ func addNAT(ip []byte, ports []string) (err error) {
 					Register: 2, Data: []byte{byte(inside >> 8), byte(inside)}},
 				&expr.NAT{Type: expr.NATTypeDestNAT, RegAddrMin: 1,
 					RegProtoMin: 2, Family: unix.NFPROTO_IPV4}})
-		rule(pre, dnat)
+		rule(in, dnat)
 		rule(nft.ChainHookOutput, dnat)
 	}
 	return cmp.Or(err, c.Flush())
