@@ -58,15 +58,14 @@ func run(c *cli.Context) error {
 // the gate without a word.
 func container(c *cli.Context) error {
 	gate := os.NewFile(3, "gate")
-	var network string
-	if n, _ := fmt.Fscan(gate, &network); n != 1 {
+	var net string
+	if n, _ := fmt.Fscan(gate, &net); n != 1 {
 		return cli.Exit("", 125)
 	}
 	gate.Close()
 	err := becomeRoot()
 	say("Container", "inside the container!")
-	err = cmp.Or(err, setNames(c), setMounts(c), setNet(network))
-	if err != nil {
+	if err = cmp.Or(err, setNames(c), setMounts(c), setNet(net)); err != nil {
 		return err
 	}
 	return spawn(c.Args().Slice(), nil)
@@ -154,8 +153,8 @@ var advice = map[string]string{
 	"bind mount ENOENT": ": make rootfs makes a root filesystem",
 	"pivot_root EBUSY":  ": give a --rootfs other than /",
 	"stat EACCES":       ": the process is another user's: use sudo",
-	"network EPERM":     ": only root may share another's",
 	"network ENOENT":    ": give none, host, bridge or container:PID",
+	"plug into EEXIST":  ": the subnet has no address left",
 	"setns EINVAL":      ": name a PID, or a file such as /proc/PID/ns/uts",
 }
 
