@@ -53,21 +53,20 @@ func newLayers(c *cli.Context, dir string) error {
 func setLayers(c *cli.Context, dir string) error {
 	lower, err := "", error(nil)
 	for _, layer := range layers(c) {
-		fd, bad := unix.Open(layer, unix.O_PATH|unix.O_DIRECTORY|
-			unix.O_CLOEXEC, 0)
+		fd, bad := unix.Open(layer, unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 		err = cmp.Or(err, failed("open", layer, bad))
 		lower = fmt.Sprintf(":/proc/self/fd/%d%s", fd, lower)
 	}
-	if err != nil || lower == "" && !c.IsSet("commit") {
-		return err
+	if lower == "" && !c.IsSet("commit") {
+		return nil
 	}
-	fd, err := unix.Open(dir, unix.O_PATH|unix.O_CLOEXEC, 0)
+	fd, bad := unix.Open(dir, unix.O_PATH|unix.O_CLOEXEC, 0)
 	here := fmt.Sprint("/proc/self/fd/", fd)
-	c.Set("rootfs", here+"/merged")
+	c.Set("rootfs", here+"/merged") // if we fail, too: setMounts writes there
 	options := fmt.Sprintf("userxattr,lowerdir=%s,upperdir=%s/upper,"+
 		"workdir=%s/work", strings.TrimPrefix(lower, ":"), here, here)
-	return failed("mount overlay", dir, cmp.Or(err, private(), unix.Mount(
-		"overlay", here+"/merged", "overlay", unix.MS_NODEV, options)))
+	return cmp.Or(err, failed("mount overlay", dir, cmp.Or(bad, unix.Mount(
+		"overlay", here+"/merged", "overlay", unix.MS_NODEV, options))))
 }
 
 // keepLayer makes upper a layer for the next run, unless we failed.

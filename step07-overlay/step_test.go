@@ -434,8 +434,7 @@ func TestWhereItIsWritten(t *testing.T) {
 			equal(t, option, strings.Contains(mounted, option), true)
 		}
 		r.end(t)
-		gone(t)
-		only(t, seen.tmp)
+		only(t, seen.tmp) // at once: run waits for the janitor
 	})
 }
 
