@@ -1263,8 +1263,12 @@ func TestVethInC(t *testing.T) {
 		p.refuses(t, 125, words("RTM_NEWLINK", name, "EEXIST"), "veth", name,
 			strconv.Itoa(r.container))
 		p.refuses(t, 125, words("use veth"), "veth", name)
-		p.refuses(t, 125, words("EPERM"), "veth", newName()[:9],
-			strconv.Itoa(us))
+		dead := command(0, "true")
+		check(t, dead.Run())
+		p.refuses(t, 125, words("RTM_NEWLINK", "ESRCH"), "veth", "ws0",
+			strconv.Itoa(dead.Process.Pid))
+		p.as(nobody).refuses(t, 125, words("EPERM", "sudo"), "veth", "ws0",
+			strconv.Itoa(r.container))
 		r.signal(unix.SIGKILL)
 		gone(t)
 	})
