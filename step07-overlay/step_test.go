@@ -1103,11 +1103,10 @@ func TestUmask(t *testing.T) {
 func TestRangeOfIDs(t *testing.T) {
 	asRoot(t, func(t *testing.T, p program) {
 		place, root := scratch(t, 0), copyRootfs(t, 100000)
-		before := contents(root)
 		options := []string{"--rootfs", root, "--uid-map", "0:100000:1000",
 			"--gid-map", "0:200000:1000", "--commit", place + "/l"}
 		check(t, output("chown", "-hR", "100000:200000", root))
-		before = contents(root)
+		before := contents(root)
 		equal(t, "inside", p.sh(t, options, "touch /x; chown 5:6 /x; chown 7 "+
 			"/etc/hosts; rm /etc/group; stat -c %u:%g / /x /etc/hosts"),
 			"0:0\n5:6\n7:0")
