@@ -58,15 +58,14 @@ func run(c *cli.Context) error {
 // the gate without a word.
 func container(c *cli.Context) error {
 	gate := os.NewFile(3, "gate")
-	var network string
-	if n, _ := fmt.Fscan(gate, &network); n != 1 {
+	var net string
+	if n, _ := fmt.Fscan(gate, &net); n != 1 {
 		return cli.Exit("", 125)
 	}
 	gate.Close()
 	err := becomeRoot()
 	say("Container", "inside the container!")
-	err = cmp.Or(err, setNames(c), setMounts(c), setNet(network),
-		setCgroups())
+	err = cmp.Or(err, setNames(c), setMounts(c), setNet(net), setCgroups())
 	if err != nil {
 		return err
 	}
@@ -156,8 +155,8 @@ var advice = map[string]string{
 	"bind mount ENOENT": ": make rootfs makes a root filesystem",
 	"pivot_root EBUSY":  ": give a --rootfs other than /",
 	"stat EACCES":       ": the process is another user's: use sudo",
-	"network EPERM":     ": only root may share another's",
 	"network ENOENT":    ": give none, host, bridge or container:PID",
+	"plug into EEXIST":  ": the subnet has no address left",
 	"mkdir EACCES":      ": limits are for root: use sudo",
 	"set ENODEV":        ": name a whole disk",
 	"set ENOENT":        ": this kernel cannot; for swap: swapaccount=1",

@@ -44,7 +44,7 @@ var runFlags = []cli.Flag{
 	&cli.BoolFlag{Name: "chroot", Usage: "chroot(2), no pivot_root(2)"},
 	&cli.StringSliceFlag{Name: "uid-map", Usage: "`INSIDE:HOST:N` user ids"},
 	&cli.StringSliceFlag{Name: "gid-map", Usage: "`INSIDE:HOST:N` group ids"},
-	&cli.StringFlag{Name: "network", Value: "bridge", Usage: "`MODE` or none"},
+	&cli.StringFlag{Name: "network", Usage: "bridge none host container:PID"},
 	&cli.StringSliceFlag{Name: "publish", Usage: "port `HOST:INSIDE[/udp]`"},
 	&cli.StringFlag{Name: "subnet", Value: "172.29.0.0/24", Usage: "a `CIDR`"},
 }

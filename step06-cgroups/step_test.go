@@ -504,15 +504,15 @@ func TestForkIsRefused(t *testing.T) {
 func TestForkBombIsContained(t *testing.T) {
 	with(t, "go", func(t *testing.T, p program) {
 		needs(t, "root", "cgroup:pids")
-		r := p.limited(t, "--pids-limit", "30", "sh", "-c",
+		r := p.limited(t, "--pids-limit", "40", "sh", "-c",
 			"bomb() { bomb | bomb & }; bomb; while :; do sleep 1; done")
 		eventually(t, "a full cgroup", func() bool {
 			return r.count("pids.events", "pids.events", "max") > 0
 		})
-		out, _, _ := p.once(t, "--pids-limit", "30", "echo", "well")
+		out, _, _ := p.once(t, "--pids-limit", "40", "echo", "well")
 		equal(t, "another container", out, "well\n")
 		n, _ := strconv.Atoi(r.value("pids.current", "pids.current"))
-		if n > 30 {
+		if n > 40 {
 			t.Errorf("%d processes and threads", n)
 		}
 		unix.Kill(r.container, unix.SIGKILL)
@@ -877,10 +877,11 @@ func TestBadLimits(t *testing.T) {
 			"--cpus 0.5 --cpu-quota 50000", "--cpus 0.5 --cpu-period 50000",
 			"--cpu-shares 1", "--cpu-shares 262145", "--cpu-shares x",
 			"--cpu-period 999", "--cpu-period x", "--cpu-quota x",
-			"--cpu-quota 5 EINVAL", "--cpu-period 2000000 EINVAL",
+			"--cpu-quota 999", "--cpu-period 2000000 EINVAL",
 			"--cpuset-cpus x EINVAL", "--cpuset-cpus 1000 E",
 			"--cpuset-cpus 0-1000 E", "--pids-limit x", "--pids-limit 1.5",
 			"--pids-limit -2",
+			"--pids-limit 31",
 		} {
 			words := strings.Fields(line)
 			option := strings.TrimPrefix(words[len(words)-2], "--")
@@ -929,18 +930,22 @@ func TestNoLimits(t *testing.T) {
 	})
 }
 
-// hiding starts a command that does not see the mounts of its first argument.
+// hiding starts a command that does not see the mount that its first argument
+// names, or, with a second one, sees it there.
 func hiding(args []string) {
 	runtime.LockOSThread()
 	err := unix.Unshare(unix.CLONE_NEWNS)
 	if err == nil {
 		err = unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
 	}
+	if err == nil && args[1] != "" {
+		err = unix.Mount(args[0], args[1], "", unix.MS_BIND, "")
+	}
 	if err == nil {
 		err = unix.Unmount(args[0], unix.MNT_DETACH)
 	}
 	if err == nil {
-		err = unix.Exec(args[1], args[1:], os.Environ())
+		err = unix.Exec(args[2], args[2:], os.Environ())
 	}
 	fmt.Println(args, err)
 	os.Exit(99)
@@ -950,7 +955,14 @@ func hiding(args []string) {
 func without(t *testing.T, p program, controller string,
 	args ...string) (string, int) {
 	t.Helper()
-	hide := helper("hiding", treeOf(controller).dir)
+	return elsewhere(t, p, controller, "", args...)
+}
+
+// elsewhere runs it where that tree is mounted at another place, if at all.
+func elsewhere(t *testing.T, p program, controller, place string,
+	args ...string) (string, int) {
+	t.Helper()
+	hide := helper("hiding", treeOf(controller).dir, place)
 	c := command(p.uid, append(hide, p.argv(append([]string{"run"},
 		p.alone(args...)...)...)...)...)
 	var out strings.Builder
@@ -977,6 +989,18 @@ func TestMissingController(t *testing.T) {
 			} else {
 				equal(t, "another limit", status, 0)
 			}
+		}
+	})
+}
+
+// A tree is where it is mounted, and not where it is on most machines.
+func TestTreeElsewhere(t *testing.T) {
+	each(t, "memory", func(t *testing.T, p program) {
+		needs(t, "root", "cgroup:memory")
+		out, status := elsewhere(t, p, "memory", scratch(t, 0), "--memory",
+			"48m", "--memory-swap", "48m", "sh", "-c", dd(128*mib))
+		if status != 0 || !strings.Contains(out, "status 137\n") {
+			t.Errorf("status %d:\n%s", status, out)
 		}
 	})
 }
