@@ -1,4 +1,4 @@
-// Step 5: a container with a network of its own.
+// Step 6: a container that takes no more than it was given.
 //
 // Three verbs, and each of them is one system call: run is clone(2), exec is
 // setns(2), unshare is unshare(2).
