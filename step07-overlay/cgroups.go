@@ -96,12 +96,13 @@ func enter(id any, pid int) (err error) {
 }
 
 // setCgroups makes our cgroups the roots of the trees that we see. clone(2)
-// could do it, but too early: the roots would be the parent's. In /sys we see
-// version 2, and not the host's.
+// could do it, but too early: the roots would be the parent's. /sys shows us
+// version 2; where it is still the host's, the kernel says EBUSY, and it shows
+// the host's.
 func setCgroups() error {
 	err := unix.Unshare(unix.CLONE_NEWCGROUP)
-	return failed("unshare", "cgroup", cmp.Or(err, unix.Mount("cgroup2",
-		"/sys/fs/cgroup", "cgroup2", unix.MS_RDONLY, "")))
+	unix.Mount("cgroup2", "/sys/fs/cgroup", "cgroup2", unix.MS_RDONLY, "")
+	return failed("unshare", "cgroup", err)
 }
 
 // sweepCgroups removes the cgroups of an ID, which the kernel refuses until

@@ -60,15 +60,15 @@ func run(c *cli.Context) error {
 // the gate without a word.
 func container(c *cli.Context) error {
 	gate := os.NewFile(3, "gate")
-	var network, dir string
-	if n, _ := fmt.Fscanf(gate, "%s %q", &network, &dir); n != 2 {
+	var net, dir string
+	if n, _ := fmt.Fscanf(gate, "%s %q", &net, &dir); n != 2 {
 		return cli.Exit("", 125)
 	}
 	gate.Close()
 	err := becomeRoot()
 	say("Container", "inside the container!")
 	err = cmp.Or(err, setNames(c), setLayers(c, dir), setMounts(c),
-		setNet(network), setCgroups())
+		setNet(net), setCgroups())
 	if err != nil {
 		return err
 	}
@@ -150,22 +150,24 @@ func exited(ws syscall.WaitStatus) error {
 // What to do about an errno of a call, where the cause is known. The first
 // three are the switches by which a host keeps its users from namespaces.
 var advice = map[string]string{
-	"clone ENOSPC":         ": raise sysctl user.max_user_namespaces",
-	"clone EPERM":          ": sysctl, chroot or seccomp forbids it: make doctor",
-	"unshare EPERM":        ": add -U, or use sudo",
-	"sethostname EPERM":    ": AppArmor restricts user namespaces: make doctor",
-	"write EINVAL":         ": maps are INSIDE:HOST:N and do not overlap",
-	"setuid EINVAL":        ": the maps need a 0 inside",
-	"bind mount ENOENT":    ": make rootfs makes a root filesystem",
-	"pivot_root EBUSY":     ": give a --rootfs other than /",
-	"stat EACCES":          ": the process is another user's: use sudo",
-	"network EPERM":        ": only root may share another's",
-	"network ENOENT":       ": give none, host, bridge or container:PID",
-	"mount overlay EINVAL": ": TMPDIR must be on ext4 or alike",
-	"mkdir EACCES":         ": limits are for root: use sudo",
-	"set ENODEV":           ": name a whole disk",
-	"set ENOENT":           ": this kernel cannot; for swap: swapaccount=1",
-	"setns EINVAL":         ": name a PID, or a file such as /proc/PID/ns/uts",
+	"clone ENOSPC":      ": raise sysctl user.max_user_namespaces",
+	"clone EPERM":       ": sysctl, chroot or seccomp forbids it: make doctor",
+	"unshare EPERM":     ": add -U, or use sudo",
+	"sethostname EPERM": ": AppArmor restricts user namespaces: make doctor",
+	"write EINVAL":      ": maps are INSIDE:HOST:N and do not overlap",
+	"setuid EINVAL":     ": the maps need a 0 inside",
+	"bind mount ENOENT": ": make rootfs makes a root filesystem",
+	"pivot_root EBUSY":  ": give a --rootfs other than /",
+	"stat EACCES":       ": the process is another user's: use sudo",
+	"network ENOENT":    ": give none, host, bridge or container:PID",
+	"plug into EEXIST":  ": the subnet has no address left",
+	"mkdir EACCES":      ": limits are for root: use sudo",
+	"set ENODEV":        ": name a whole disk",
+	"set ENOENT":        ": this kernel cannot; for swap: swapaccount=1",
+
+	"mount overlay EINVAL": ": no layer, too many, or TMPDIR is an overlay",
+
+	"setns EINVAL": ": name a PID, or a file such as /proc/PID/ns/uts",
 }
 
 // failed says in one line which system call failed, on what, with which errno,

@@ -17,14 +17,14 @@ type limit struct{ option, least, file1, file2 string }
 
 var limits = []limit{
 	{"memory", "6m", "memory.limit_in_bytes", "memory.max"},
-	{"memory-swap", "-1", "memory.memsw.limit_in_bytes", "memory.swap.max"},
+	{"memory-swap", "0", "memory.memsw.limit_in_bytes", "memory.swap.max"},
 	{"memory-reservation", "1", "memory.soft_limit_in_bytes", "memory.low"},
 	{"cpus", "0.01", "cpu.cfs_quota_us", "cpu.max"},
 	{"cpu-period", "1000", "cpu.cfs_period_us", "cpu.max"},
-	{"cpu-quota", "-1", "cpu.cfs_quota_us", "cpu.max"},
+	{"cpu-quota", "1000", "cpu.cfs_quota_us", "cpu.max"},
 	{"cpu-shares", "2", "cpu.shares", "cpu.weight"},
 	{"cpuset-cpus", "0", "cpuset.cpus", "cpuset.cpus"},
-	{"pids-limit", "-1", "pids.max", "pids.max"},
+	{"pids-limit", "32", "pids.max", "pids.max"},
 	{"device-read-bps", "1", "blkio.throttle.read_bps_device", "io.max"},
 	{"device-write-bps", "1", "blkio.throttle.write_bps_device", "io.max"},
 	{"device-read-iops", "1", "blkio.throttle.read_iops_device", "io.max"},
@@ -42,7 +42,8 @@ func init() {
 // or -1, to nothing. Version 1 counts memory and swap together, and by default
 // there is as much of one as of the other. A weight of 100 is 1024 shares,
 // which is what everybody has who does not ask. --cpus is a quota in the usual
-// period, 0.1 seconds. A disk is known by its numbers, makedev(3).
+// period, 0.1 seconds. A disk is known by its numbers, makedev(3). Of the
+// processes, a dozen are threads of our PID 1.
 func (l limit) values(c *cli.Context, text string) (v1, v2 string, err error) {
 	want, size, least, most := l.least+" or more", text, number(l.least), 1e15
 	if l.file2 == "io.max" && text != "" {
@@ -71,7 +72,8 @@ func (l limit) values(c *cli.Context, text string) (v1, v2 string, err error) {
 	case "cpuset-cpus":
 		return text, text, nil
 	}
-	if n == 0 || n == -1 && l.least == "-1" {
+	if n == 0 || n == -1 && strings.Contains("memory-swap,cpu-quota,"+
+		"pids-limit,", l.option+",") {
 		return "", "", nil
 	} else if err == nil && (n < least || n > most || n != float64(int64(n))) {
 		err = fmt.Errorf("%s %s: not %s", l.option, text, want)

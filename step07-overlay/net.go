@@ -17,10 +17,8 @@ import (
 
 const bridge, ipv4, ours = "workshop0", "/proc/sys/net/ipv4/", "workshop-"
 
-// The lock is what the containers of a bridge share: a network namespace.
-var netns, _ = os.Open("/proc/self/ns/net")
-
-func lock(how int) { unix.Flock(int(netns.Fd()), how) }
+// The containers of a bridge share a network namespace: it is their lock.
+var netns, _ = unix.Open("/proc/self/ns/net", unix.O_CLOEXEC, 0)
 
 // newNet chooses the network. A new network namespace has only a loopback,
 // which is down. To share another's we enter it: a child starts where we are.
@@ -30,8 +28,8 @@ func newNet(c *cli.Context) (flags uintptr, err error) {
 		c.Set("network", "none")
 	}
 	mode := c.String("network")
-	flags, ok := map[string]uintptr{"none": unix.CLONE_NEWNET,
-		"bridge": unix.CLONE_NEWNET, "host": 0}[mode]
+	flags, ok := map[string]uintptr{"none": unix.CLONE_NEWNET, "host": 0,
+		"": unix.CLONE_NEWNET, "bridge": unix.CLONE_NEWNET}[mode]
 	if !ok {
 		fd, _, bad := target(strings.TrimPrefix(mode, "container:"))
 		err = cmp.Or(bad, unix.Setns(fd, unix.CLONE_NEWNET))
@@ -64,16 +62,16 @@ func named(name string) netlink.Link {
 // connect sets up the host's part, and tells the container at the gate.
 func connect(c *cli.Context, pid int, gate *os.File) error {
 	network, ports := c.String("network"), c.StringSlice("publish")
-	if network == "bridge" {
+	if network == "" || network == "bridge" {
 		subnet, _ := netip.ParsePrefix(c.String("subnet"))
 		if !subnet.Addr().Is4() {
 			return fmt.Errorf("subnet %s: not A.B.C.D/N", c.String("subnet"))
 		}
-		lock(unix.LOCK_EX)
-		defer lock(unix.LOCK_UN)
+		unix.Flock(netns, unix.LOCK_EX)
+		defer unix.Flock(netns, unix.LOCK_UN)
 		ip, err := plug(subnet.Masked(), pid)
 		if err = cmp.Or(err, addNAT(ip.AsSlice(), ports)); err != nil {
-			return failed("plug into", bridge, err)
+			return err
 		}
 		network = netip.PrefixFrom(ip, subnet.Bits()).String()
 	} else if len(ports) > 0 {
@@ -84,10 +82,9 @@ func connect(c *cli.Context, pid int, gate *os.File) error {
 }
 
 // plug makes a veth pair, a cable from the bridge to the container's eth0. The
-// first container makes the bridge, with the subnet's first address, and the
-// host a router: the bridge's alias remembers what it was. The first address
-// that is no cable's other name is ours, so nobody keeps a list. The bridge is
-// given a hardware address, or it would take one from its cables, which go.
+// first makes the bridge and the host a router: the bridge's alias remembers
+// what it was. The first address that is no cable's other name is ours, so
+// nobody keeps a list. A bridge without a hardware address borrows a cable's.
 func plug(subnet netip.Prefix, pid int) (netip.Addr, error) {
 	end, ip := fmt.Sprint("ws", os.Getpid()), subnet.Addr().Next()
 	gateway, _ := netlink.ParseAddr(fmt.Sprint(ip, "/", subnet.Bits()))
@@ -119,14 +116,13 @@ func plug(subnet netip.Prefix, pid int) (netip.Addr, error) {
 		ip = ip.Next()
 		taken = netlink.LinkAddAltName(cable, ip.String())
 	}
-	return ip, cmp.Or(err, taken)
+	return ip, failed("plug into", bridge, cmp.Or(err, taken))
 }
 
-// The headers of IP, and of TCP or UDP: enum nft_payload_bases.
-const l3, l4 expr.PayloadBase = 1, 2
+const l3, l4 expr.PayloadBase = 1, 2 // headers: enum nft_payload_bases
 
-var kinds = map[string][]int{"tcp": {unix.SOCK_STREAM, unix.IPPROTO_TCP},
-	"udp/tcp": {unix.SOCK_DGRAM, unix.IPPROTO_UDP}}
+// SOCK_STREAM and IPPROTO_TCP, SOCK_DGRAM and IPPROTO_UDP: socket(2).
+var kinds = map[string][]int{"tcp": {1, 6}, "udp/tcp": {2, 17}}
 
 // match compares bytes of a header. IP has at 9 the protocol, at 12 the
 // source's address, at 16 the destination's; the others at 2 its port.
@@ -135,56 +131,60 @@ func match(base expr.PayloadBase, at uint32, data ...byte) []expr.Any {
 		Len: uint32(len(data))}, &expr.Cmp{Register: 1, Data: data}}
 }
 
-// addNAT writes this container's rules, in a table of its own. On its way out
-// a packet gets the host's address (masquerade): outside, nobody knows the
-// subnet. The first packet to a published port of the host, and with it the
-// connection, gets the container's (dnat): in prerouting if it arrives, in
-// output if the host sends it. That one may come from 127.0.0.1: the bridge
-// has route_localnet for it, so the host's 127.0.0.1 is closed to what arrives
-// from there. A bound socket keeps the port ours as long as we live.
+// Along the bridge goes what was not DNATed (0x20): br_netfilter shows us that.
+var hub = &expr.Cmp{Register: 1, Data: []byte(bridge + "\x00")}
+var along = []expr.Any{&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: 1}, hub,
+	&expr.Ct{Key: expr.CtKeySTATUS, Register: 1}, &expr.Bitwise{Len: 1,
+		SourceRegister: 1, DestRegister: 1, Mask: []byte{0x20}, Xor: []byte{0}},
+	&expr.Cmp{Register: 1, Data: []byte{0}}}
+
+// addNAT writes this container's rules, in a table of its own. What goes out
+// gets the host's address (masquerade): outside, nobody knows the subnet. A
+// connection to a published port of the host gets ours (dnat), in prerouting
+// if it arrives, in output if the host makes it, from 127.0.0.1 perhaps: for
+// that the bridge has route_localnet, and what arrives there for 127.0.0.1 is
+// dropped. A bound socket keeps the port ours as long as we live.
 func addNAT(ip []byte, ports []string) (err error) {
 	in, out, c := nft.ChainHookPrerouting, nft.ChainHookPostrouting, nft.Conn{}
 	table := c.AddTable(&nft.Table{Name: fmt.Sprint(ours, os.Getpid()),
 		Family: nft.TableFamilyIPv4})
-	rule := func(hook *nft.ChainHook, parts ...[]expr.Any) {
-		c.AddRule(&nft.Rule{Table: table, Exprs: slices.Concat(parts...),
-			Chain: c.AddChain(&nft.Chain{Name: fmt.Sprint("hook", *hook),
-				Table: table, Type: nft.ChainTypeNAT, Hooknum: hook,
-				Priority: nft.ChainPriorityNATDest})})
+	rule := func(hook *nft.ChainHook, do expr.Any, when ...[]expr.Any) {
+		c.AddRule(&nft.Rule{Table: table, Chain: c.AddChain(&nft.Chain{
+			Name: fmt.Sprint("hook", *hook), Table: table, Hooknum: hook,
+			Type: nft.ChainTypeNAT, Priority: nft.ChainPriorityNATDest}),
+			Exprs: append(slices.Concat(when...), do)})
 	}
-	masquerade := []expr.Any{&expr.Masq{}}
-	rule(out, match(l3, 12, ip...), masquerade)
-	rule(out, match(l3, 12, 127), match(l3, 16, ip...), masquerade)
-	rule(in, match(l3, 16, 127), []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: 1},
-		&expr.Cmp{Register: 1, Data: []byte(bridge + "\x00")},
-		&expr.Verdict{Kind: expr.VerdictDrop}})
+	rule(in, &expr.Verdict{Kind: expr.VerdictDrop}, match(l3, 16, 127),
+		[]expr.Any{&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: 1}, hub})
+	rule(out, &expr.Verdict{Kind: expr.VerdictReturn}, along)
+	rule(out, &expr.Masq{}, match(l3, 12, ip...))
+	rule(out, &expr.Masq{}, match(l3, 12, 127), match(l3, 16, ip...))
 	for _, arg := range ports {
-		host, inside, name := uint16(0), uint16(0), ""
-		fmt.Sscanf(arg+"/tcp", "%d:%d/%s", &host, &inside, &name)
-		if kinds[name] == nil || min(host, inside) == 0 {
+		h, i, name := uint16(0), uint16(0), ""
+		fmt.Sscanf(arg+"/tcp", "%d:%d/%s", &h, &i, &name)
+		if kinds[name] == nil || min(h, i) == 0 {
 			return fmt.Errorf("publish %s: not HOST:INSIDE[/udp]", arg)
 		}
 		fd, bad := unix.Socket(unix.AF_INET, kinds[name][0], 0)
 		err = cmp.Or(err, bad, failed("bind", "port "+arg,
-			unix.Bind(fd, &unix.SockaddrInet4{Port: int(host)})))
-		dnat := slices.Concat(match(l3, 9, byte(kinds[name][1])),
-			match(l4, 2, byte(host>>8), byte(host)), []expr.Any{
-				&expr.Fib{Register: 1, FlagDADDR: true, ResultADDRTYPE: true},
-				&expr.Cmp{Register: 1, Data: []byte{unix.RTN_LOCAL, 0, 0, 0}},
-				&expr.Immediate{Register: 1, Data: ip}, &expr.Immediate{
-					Register: 2, Data: []byte{byte(inside >> 8), byte(inside)}},
-				&expr.NAT{Type: expr.NATTypeDestNAT, RegAddrMin: 1,
-					RegProtoMin: 2, Family: unix.NFPROTO_IPV4}})
-		rule(in, dnat)
-		rule(nft.ChainHookOutput, dnat)
+			unix.Bind(fd, &unix.SockaddrInet4{Port: int(h)})))
+		to := append(slices.Concat(match(l3, 9, byte(kinds[name][1])),
+			match(l4, 2, byte(h>>8), byte(h))),
+			&expr.Fib{Register: 1, FlagDADDR: true, ResultADDRTYPE: true},
+			&expr.Cmp{Register: 1, Data: []byte{unix.RTN_LOCAL}},
+			&expr.Immediate{Register: 1, Data: ip},
+			&expr.Immediate{Register: 2, Data: []byte{byte(i >> 8), byte(i)}})
+		for _, hook := range []*nft.ChainHook{in, nft.ChainHookOutput} {
+			rule(hook, &expr.NAT{Type: expr.NATTypeDestNAT, RegAddrMin: 1,
+				RegProtoMin: 2, Family: unix.AF_INET}, to)
+		}
 	}
-	return cmp.Or(err, c.Flush())
+	return cmp.Or(err, failed("add", "nft rules", c.Flush()))
 }
 
 // sweepNet is for the janitor. The last container takes the bridge with it.
 func sweepNet(id string) error {
-	lock(unix.LOCK_EX)
+	unix.Flock(netns, unix.LOCK_EX)
 	c := &nft.Conn{}
 	c.DelTable(&nft.Table{Name: ours + id, Family: nft.TableFamilyIPv4})
 	c.Flush()
