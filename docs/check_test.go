@@ -203,7 +203,8 @@ func steps(root string) []string {
 	entries, _ := os.ReadDir(root)
 	for _, e := range entries {
 		main := filepath.Join(root, e.Name(), "main.go")
-		if _, err := os.Stat(main); err == nil && stepDir.MatchString(e.Name()) {
+		_, err := os.Stat(main)
+		if err == nil && stepDir.MatchString(e.Name()) {
 			found = append(found, e.Name())
 		}
 	}
