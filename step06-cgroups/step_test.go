@@ -756,6 +756,7 @@ func TestExecIsLimited(t *testing.T) {
 		needs(t, "root", "cgroup:memory", "cgroup:pids")
 		r := p.limited(t, "--memory", "48m", "--memory-swap", "48m",
 			"--pids-limit", "100", "sleep", "1000")
+		r.command(t) // by now all is set up
 		pid := fmt.Sprint(r.container)
 		out := p.must(t, "exec", pid, "sh", "-c", dd(128*mib)+
 			"; cat /proc/self/cgroup")
@@ -1046,8 +1047,7 @@ func TestOneContainerLeavesRoomForOthers(t *testing.T) {
 		r := p.limited(t, "--memory", "64m", "--cpus", "0.2", "--pids-limit",
 			"40", "sh", "-c", "bomb() { bomb | bomb & }; bomb; "+spin)
 		eventually(t, "a full cgroup", func() bool {
-			return r.count("pids.events", "pids.events", "max") > 0 &&
-				r.count("cpu.stat", "cpu.stat", "nr_throttled") > 0
+			return r.count("pids.events", "pids.events", "max") > 0
 		})
 		out, _, status := p.once(t, "sh", "-c", dd(128*mib))
 		equal(t, "the next container", out+fmt.Sprint(status), "status 0\n0")
