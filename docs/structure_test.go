@@ -19,10 +19,9 @@ import (
 
 // What a step may hold. A step that does not fit teaches too much at once.
 const (
-	stepCount = 7
-	firstCode = 150 // lines of code in step 1
-	// 950 is the aim: overlay.go and what run hands to it are 14 over.
-	allCode      = 964
+	stepCount    = 7
+	firstCode    = 150 // lines of code in step 1
+	allCode      = 950
 	fileLines    = 200
 	functionSize = 40
 	columns      = 80

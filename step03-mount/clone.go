@@ -36,7 +36,6 @@ func run(c *cli.Context) error {
 	}
 	say("Parent", fmt.Sprint("the container is PID ", cmd.Process.Pid))
 	defer say("Parent", "container exited!")
-	go relay(cmd.Process.Pid)
 	return reap(cmd.Process.Pid)
 }
 

@@ -21,15 +21,15 @@ func spawn(args []string, attr *syscall.SysProcAttr) error {
 	if err != nil {
 		return notRun(args, err)
 	}
-	go relay(pid)
 	return reap(pid)
 }
 
-// reap waits until pid ends. Whoever ends before it is collected as well:
-// orphans become children of PID 1, and nobody else can wait for them. A dead
-// process that nobody waits for is a zombie and keeps its PID. When PID 1
-// ends, the kernel kills the rest: pid_namespaces(7).
+// reap passes signals on to pid until it ends. Whoever ends before is collected
+// as well: orphans become children of PID 1, and nobody else can wait for them.
+// A dead process that nobody waits for is a zombie and keeps its PID. When
+// PID 1 ends, the kernel kills the rest: pid_namespaces(7).
 func reap(pid int) error {
+	go relay(pid)
 	for {
 		var ws syscall.WaitStatus
 		got, err := syscall.Wait4(-1, &ws, 0, nil)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"strconv"
@@ -27,8 +28,9 @@ func execute(c *cli.Context) error {
 	return spawn(c.Args().Tail(), nil)
 }
 
-// target opens what we are to join. A pidfd stands for all the namespaces of
-// a process, and the flags choose; a file is one, and 0 is whatever it is.
+// target opens what we are to join. A pidfd stands for all the namespaces of a
+// process, and the flags choose those that it does not share with us: two that
+// share one see the same file in /proc. A file is one, and 0 is whatever it is.
 func target(name string) (fd, flags int, err error) {
 	pid, err := strconv.Atoi(name)
 	if err != nil {
@@ -38,27 +40,17 @@ func target(name string) (fd, flags int, err error) {
 	if fd, err = unix.PidfdOpen(pid, 0); err != nil {
 		return -1, 0, failed("pidfd_open", name, err)
 	}
-	flags, err = foreign(pid)
-	if err == nil && flags == 0 {
-		err = fmt.Errorf("PID %d is in no container: it shares our "+
-			"namespaces: run prints the PID to use", pid)
-	}
-	return fd, flags, err
-}
-
-// foreign returns the flags of the namespaces that pid does not share with us:
-// two processes share one when their files in /proc are the same.
-func foreign(pid int) (flags int, err error) {
 	for _, ns := range namespaces {
-		ours, _ := os.Stat("/proc/self/ns/" + ns.file)
 		file := fmt.Sprintf("/proc/%d/ns/%s", pid, ns.file)
-		theirs, err := os.Stat(file)
-		if err != nil {
-			return 0, failed("stat", file, err)
-		}
+		ours, _ := os.Stat("/proc/self/ns/" + ns.file)
+		theirs, gone := os.Stat(file)
 		if !os.SameFile(ours, theirs) {
 			flags |= ns.flag
 		}
+		err = cmp.Or(err, failed("stat", file, gone))
 	}
-	return flags, nil
+	if flags == 0 {
+		err = fmt.Errorf("PID %d is in no container: run prints the PID", pid)
+	}
+	return fd, flags, err
 }

@@ -45,6 +45,5 @@ func unshare(c *cli.Context) error {
 	if name != "" && signal == 0 {
 		return fmt.Errorf("no signal %s: use a name such as KILL", name)
 	}
-	attr := &syscall.SysProcAttr{Pdeathsig: signal}
-	return spawn(c.Args().Slice(), attr)
+	return spawn(c.Args().Slice(), &syscall.SysProcAttr{Pdeathsig: signal})
 }

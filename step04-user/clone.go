@@ -43,7 +43,6 @@ func run(c *cli.Context) error {
 		gate.WriteString("go")
 	}
 	gate.Close()
-	go relay(cmd.Process.Pid)
 	return cmp.Or(err, reap(cmd.Process.Pid))
 }
 

@@ -12,8 +12,8 @@ import (
 )
 
 type mount struct {
-	src, on, fstype, data string
-	flags                 uintptr
+	src, on, fs, data string
+	flags             uintptr
 }
 
 // What a container mounts, in this order. One that keeps the host's root has
@@ -102,8 +102,7 @@ func mountAll(rows []mount) error {
 			unix.Mknod(m.on, unix.S_IFREG|0o644, 0)
 		}
 		os.MkdirAll(m.on, 0o755)
-		err := unix.Mount(m.src, m.on, m.fstype, m.flags, m.data)
-		if err != nil {
+		if err := unix.Mount(m.src, m.on, m.fs, m.flags, m.data); err != nil {
 			return failed("mount", m.on, err)
 		}
 	}

@@ -48,7 +48,6 @@ func run(c *cli.Context) error {
 		err = connect(c, cmd.Process.Pid, gate)
 	}
 	gate.Close()
-	go relay(cmd.Process.Pid)
 	return cmp.Or(err, reap(cmd.Process.Pid))
 }
 

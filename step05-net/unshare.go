@@ -42,7 +42,6 @@ func unshare(c *cli.Context) error {
 		if err := cmd.Start(); err != nil {
 			return failed("clone", "user", err)
 		}
-		go relay(cmd.Process.Pid)
 		return reap(cmd.Process.Pid)
 	}
 	err := unix.Unshare(flags &^ unix.CLONE_NEWUSER)
@@ -60,6 +59,5 @@ func unshare(c *cli.Context) error {
 	if name != "" && signal == 0 {
 		return fmt.Errorf("no signal %s: use a name such as KILL", name)
 	}
-	attr := &syscall.SysProcAttr{Pdeathsig: signal}
-	return spawn(c.Args().Slice(), attr)
+	return spawn(c.Args().Slice(), &syscall.SysProcAttr{Pdeathsig: signal})
 }

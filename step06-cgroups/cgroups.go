@@ -109,12 +109,12 @@ func setCgroups() error {
 // all in there have died. Who is left is killed, PID 1 of the container first.
 func sweepCgroups(id string) {
 	for _, tree := range trees() {
-		dir := tree + "/workshop-" + id
+		dir, pid := tree+"/workshop-"+id, 0
 		for n := 0; unix.Rmdir(dir) == unix.EBUSY && n < 100; n++ {
-			pid := 0 // not the last one: its number may be another's by now
 			list, _ := os.ReadFile(dir + "/cgroup.procs")
-			fmt.Sscan(string(list), &pid)
-			unix.Kill(cmp.Or(pid, 1<<30), unix.SIGKILL) // 1<<30 is nobody
+			if _, err := fmt.Sscan(string(list), &pid); err == nil {
+				unix.Kill(pid, unix.SIGKILL)
+			}
 			time.Sleep(50 * time.Millisecond)
 		}
 	}

@@ -24,16 +24,11 @@ func execute(c *cli.Context) error {
 	text, _ := os.ReadFile("/proc/" + c.Args().First() + "/cgroup")
 	_, id, _ := strings.Cut(string(text), ":/workshop-")
 	fd, flags, err := target(c.Args().First())
-	pid, err := join(fd, flags, cmp.Or(err,
+	return join(fd, flags, cmp.Or(err,
 		enter(strings.Split(id, "\n")[0], os.Getpid())))
-	if err != nil {
-		return err
-	}
-	go relay(pid)
-	return reap(pid)
 }
 
-// join starts our own program, as "joined", in other namespaces. Who enters a
+// join runs our own program, as "joined", in other namespaces. Who enters a
 // user namespace must have a single thread, and Go starts with several. So a
 // raw clone(2) makes a copy with one, in which the Go runtime is dead: all it
 // can do is make system calls, on memory that is there already. It enters the
@@ -41,12 +36,12 @@ func execute(c *cli.Context) error {
 // one's children; CLONE_PARENT makes that child ours. It takes the ids of root
 // inside, or it would execute as nobody, and keeps no other group. runc has C
 // code for all this, nsexec.c, which runs before its Go runtime starts.
-func join(fd, flags int, err error) (int, error) {
+func join(fd, flags int, err error) error {
 	exe, err1 := unix.Open("/proc/self/exe", unix.O_PATH|unix.O_CLOEXEC, 0)
 	child, err2 := unix.Mmap(-1, 0, 4, unix.PROT_READ|unix.PROT_WRITE,
 		unix.MAP_SHARED|unix.MAP_ANON)
 	if err = cmp.Or(err, err1, err2); err != nil {
-		return 0, err
+		return err
 	}
 	tid, empty, sig := unsafe.Pointer(&child[0]), byte(0), uintptr(unix.SIGCHLD)
 	args := append([]string{"joined"}, os.Args[1:]...)
@@ -74,13 +69,14 @@ func join(fd, flags int, err error) (int, error) {
 	var ws syscall.WaitStatus
 	syscall.Wait4(int(pid), &ws, 0, nil)
 	if errno = cmp.Or(errno, unix.Errno(ws.ExitStatus())); errno != 0 {
-		return 0, failed("setns", "namespaces", errno)
+		return failed("setns", "namespaces", errno)
 	}
-	return int(*(*int32)(tid)), nil
+	return reap(int(*(*int32)(tid)))
 }
 
-// target opens what we are to join. A pidfd stands for all the namespaces of
-// a process, and the flags choose; a file is one, and 0 is whatever it is.
+// target opens what we are to join. A pidfd stands for all the namespaces of a
+// process, and the flags choose those that it does not share with us: two that
+// share one see the same file in /proc. A file is one, and 0 is whatever it is.
 func target(name string) (fd, flags int, err error) {
 	pid, err := strconv.Atoi(name)
 	if err != nil {
@@ -90,27 +86,17 @@ func target(name string) (fd, flags int, err error) {
 	if fd, err = unix.PidfdOpen(pid, 0); err != nil {
 		return -1, 0, failed("pidfd_open", name, err)
 	}
-	flags, err = foreign(pid)
-	if err == nil && flags == 0 {
-		err = fmt.Errorf("PID %d is in no container: it shares our "+
-			"namespaces: run prints the PID to use", pid)
-	}
-	return fd, flags, err
-}
-
-// foreign returns the flags of the namespaces that pid does not share with us:
-// two processes share one when their files in /proc are the same.
-func foreign(pid int) (flags int, err error) {
 	for _, ns := range namespaces {
-		ours, _ := os.Stat("/proc/self/ns/" + ns.file)
 		file := fmt.Sprintf("/proc/%d/ns/%s", pid, ns.file)
-		theirs, err := os.Stat(file)
-		if err != nil {
-			return 0, failed("stat", file, err)
-		}
+		ours, _ := os.Stat("/proc/self/ns/" + ns.file)
+		theirs, gone := os.Stat(file)
 		if !os.SameFile(ours, theirs) {
 			flags |= ns.flag
 		}
+		err = cmp.Or(err, failed("stat", file, gone))
 	}
-	return flags, nil
+	if flags == 0 {
+		err = fmt.Errorf("PID %d is in no container: run prints the PID", pid)
+	}
+	return fd, flags, err
 }

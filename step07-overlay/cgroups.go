@@ -112,8 +112,9 @@ func sweepCgroups(id string) {
 		dir, pid := tree+"/workshop-"+id, 0
 		for n := 0; unix.Rmdir(dir) == unix.EBUSY && n < 100; n++ {
 			list, _ := os.ReadFile(dir + "/cgroup.procs")
-			fmt.Sscan(string(list), &pid)
-			unix.Kill(cmp.Or(pid, 1<<30), unix.SIGKILL) // 1<<30 is nobody
+			if _, err := fmt.Sscan(string(list), &pid); err == nil {
+				unix.Kill(pid, unix.SIGKILL)
+			}
 			time.Sleep(50 * time.Millisecond)
 		}
 	}

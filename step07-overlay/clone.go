@@ -21,7 +21,9 @@ func run(c *cli.Context) error {
 	if os.Args[0] == "container" {
 		return container(c)
 	}
-	dir := scratch(c)
+	// The container writes beside the layer that --commit makes of it.
+	dir := fmt.Sprint(cmp.Or(c.String("commit"), os.TempDir()+"/workshop"),
+		"-", os.Getpid())
 	defer hireJanitor(dir)()
 	say("Parent", "create a container!")
 	flags, err := newNet(c)
@@ -50,7 +52,6 @@ func run(c *cli.Context) error {
 	}
 	fmt.Fprintf(gate, " %q", dir)
 	gate.Close()
-	go relay(cmd.Process.Pid)
 	return cmp.Or(err, keepLayer(c, dir, reap(cmd.Process.Pid)))
 }
 
@@ -166,6 +167,7 @@ var advice = map[string]string{
 	"set ENOENT":        ": this kernel cannot; for swap: swapaccount=1",
 
 	"mount overlay EINVAL": ": no layer, too many, or TMPDIR is an overlay",
+	"mount overlay E2BIG":  ": the layers' names fill a page, mount(2)",
 
 	"setns EINVAL": ": name a PID, or a file such as /proc/PID/ns/uts",
 }

@@ -19,6 +19,10 @@ const program = "step07-overlay"
 func init() { runtime.LockOSThread() }
 
 func main() {
+	for _, ns := range namespaces {
+		leave = append(leave, &cli.BoolFlag{Name: ns.option,
+			Usage: "new " + ns.file + " namespace"})
+	}
 	app := &cli.App{Name: program, Action: unknown, Commands: []*cli.Command{
 		{Name: "run", OnUsageError: usage, Usage: "clone(2): new container",
 			ArgsUsage: "COMMAND [ARG...]", Action: run, Flags: runFlags},
@@ -52,14 +56,6 @@ var runFlags = []cli.Flag{
 }
 
 var leave = []cli.Flag{
-	&cli.BoolFlag{Name: "u", Usage: "new UTS namespace"},
-	&cli.BoolFlag{Name: "i", Usage: "new IPC namespace"},
-	&cli.BoolFlag{Name: "p", Usage: "new PID namespace"},
-	&cli.BoolFlag{Name: "m", Usage: "new mount namespace"},
-	&cli.BoolFlag{Name: "U", Usage: "new user namespace"},
-	&cli.BoolFlag{Name: "n", Usage: "new network namespace"},
-	&cli.BoolFlag{Name: "C", Usage: "new cgroup namespace"},
-	&cli.BoolFlag{Name: "T", Usage: "new time namespace"},
 	&cli.StringFlag{Name: "kill-child", Usage: "send `SIGNAL` when we die"},
 	&cli.BoolFlag{Name: "no-fork", Usage: "become COMMAND without a fork"},
 }

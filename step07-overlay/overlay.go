@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"os"
-	"path/filepath"
+	"os/exec"
 	"strings"
 	"time"
 
@@ -18,13 +18,6 @@ func layers(c *cli.Context) (list []string) {
 		list = []string{root}
 	}
 	return append(list, c.StringSlice("layer")...)
-}
-
-// scratch is where the container writes while it runs: beside the layer that
-// --commit makes of it, or else among the temporary files.
-func scratch(c *cli.Context) string {
-	return fmt.Sprint(cmp.Or(c.String("commit"),
-		filepath.Join(os.TempDir(), "workshop")), "-", os.Getpid())
 }
 
 // newLayers makes the directories of an overlay on the host: upper receives
@@ -65,6 +58,9 @@ func setLayers(c *cli.Context, dir string) error {
 	c.Set("rootfs", here+"/merged") // if we fail, too: setMounts writes there
 	options := fmt.Sprintf("userxattr,lowerdir=%s,upperdir=%s/upper,"+
 		"workdir=%s/work", strings.TrimPrefix(lower, ":"), here, here)
+	if len(options) >= os.Getpagesize() {
+		bad = unix.E2BIG
+	}
 	return cmp.Or(err, failed("mount overlay", dir, cmp.Or(bad, unix.Mount(
 		"overlay", here+"/merged", "overlay", unix.MS_NODEV, options))))
 }
@@ -83,12 +79,9 @@ func keepLayer(c *cli.Context, dir string, status error) error {
 // as root inside may leave any other. The last writer may have yet to die.
 func sweepLayers(dir string) {
 	for n := 0; os.RemoveAll(dir) != nil && n < 100; n++ {
-		filepath.WalkDir(dir, func(name string, d os.DirEntry, _ error) error {
-			if d != nil && d.IsDir() && os.Getuid() != 0 {
-				os.Chmod(name, 0o700)
-			}
-			return nil
-		})
+		if os.Getuid() != 0 {
+			exec.Command("chmod", "-R", "u+rwx", dir).Run()
+		}
 		time.Sleep(20 * time.Millisecond)
 	}
 }

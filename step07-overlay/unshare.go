@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"strings"
@@ -37,17 +38,23 @@ func unshare(c *cli.Context) error {
 			flags |= ns.flag
 		}
 	}
-	if c.Bool("U") && os.Args[0] != "unshared" {
+	if c.Bool("U") && os.Args[0] != "unshared" && os.Args[0] != "joined" {
 		cmd := self("unshared")
 		cmd.SysProcAttr.Unshareflags = unix.CLONE_NEWUSER
 		newUser(c, cmd.SysProcAttr)
 		if err := cmd.Start(); err != nil {
 			return failed("clone", "user", err)
 		}
-		go relay(cmd.Process.Pid)
 		return reap(cmd.Process.Pid)
 	}
-	err := unix.Unshare(flags &^ unix.CLONE_NEWUSER)
+	// A child of os/exec's shares our memory until it executes: vfork(2).
+	// Before Linux 6.3 none may have another clock then. One of join's may.
+	if c.Bool("T") && os.Args[0] != "joined" {
+		err := failed("unshare", "time", unix.Unshare(unix.CLONE_NEWTIME))
+		fd, _, bad := target("/proc/self/ns/time_for_children")
+		return join(fd, 0, uintptr(unix.SIGKILL), cmp.Or(err, bad))
+	}
+	err := unix.Unshare(flags &^ (unix.CLONE_NEWUSER | unix.CLONE_NEWTIME))
 	if err == nil && c.Bool("m") {
 		err = private()
 	}
@@ -62,6 +69,5 @@ func unshare(c *cli.Context) error {
 	if name != "" && signal == 0 {
 		return fmt.Errorf("no signal %s: use a name such as KILL", name)
 	}
-	attr := &syscall.SysProcAttr{Pdeathsig: signal}
-	return spawn(c.Args().Slice(), attr)
+	return spawn(c.Args().Slice(), &syscall.SysProcAttr{Pdeathsig: signal})
 }

@@ -26,6 +26,7 @@ static const struct {
 	{"ask", ENOENT, ": install the package uidmap"},
 	{"bind mount", ENOENT, ": make rootfs makes a root filesystem"},
 	{"pivot_root", EBUSY, ": give a --rootfs other than /"},
+	{"mount overlay", E2BIG, ": the layers' names fill a page, mount(2)"},
 	{"mount overlay", EINVAL,
 		": no layer, too many, or TMPDIR is an overlay"},
 };

@@ -129,6 +129,10 @@ static char *setLayers(char **layers)
 			"upper,workdir=/proc/self/fd/%d/work", lower, fd, fd) < 0)
 		abort();
 	private();
+	if (strlen(data) >= (size_t)getpagesize()) {
+		errno = E2BIG;
+		fail("mount overlay", scratch, 125);
+	}
 	if (mount("overlay", below("merged"), "overlay", MS_NODEV, data))
 		fail("mount overlay", scratch, 125);
 	return below("merged");
