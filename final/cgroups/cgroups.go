@@ -4,7 +4,15 @@
 package cgroups
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -25,7 +33,33 @@ type Cgroup struct {
 // for no limit (device rules are none: he could make no device), else an
 // error. With a delegated one, path is taken from there.
 func Create(path string, r *specs.LinuxResources) (*Cgroup, error) {
-	return nil, unix.ENOSYS
+	sub, err := cgroupPath(path)
+	if err != nil {
+		return nil, err
+	}
+	c := &Cgroup{map[string]string{}}
+	found := hierarchies()
+	for _, key := range sorted(found) {
+		dir, err := makeDirs(key, found[key], sub)
+		if dir != "" {
+			c.paths[key] = dir
+		}
+		// Its limits, and its end, would be those of others as well.
+		if pids, _ := procs(dir); len(pids) > 0 {
+			return nil, fmt.Errorf("cgroup %s: %s: process %d is in it: "+
+				"choose another path, or end that container",
+				version(key), dir, pids[0])
+		}
+		if err != nil {
+			c.Delete()
+			return nil, err
+		}
+	}
+	if err := c.Set(r); err != nil {
+		c.Delete()
+		return nil, err
+	}
+	return c, nil
 }
 
 // Load is the Cgroup whose Paths were stored.
@@ -34,50 +68,119 @@ func Load(paths map[string]string) *Cgroup { return &Cgroup{paths} }
 // Paths are the directories by controller, for Load.
 func (c *Cgroup) Paths() map[string]string { return c.paths }
 
-// Add moves a process with all its threads into the cgroup.
-func (c *Cgroup) Add(pid int) error { return unix.ENOSYS }
+// at finds a controller: its directory, "" without, and whether that is of
+// version 2, which calls blkio io.
+func (c *Cgroup) at(controller string) (dir string, v2 bool) {
+	if controller == "io" && c.paths["blkio"] != "" {
+		return c.paths["blkio"], false
+	}
+	if dir = c.paths[controller]; dir != "" {
+		return dir, false
+	}
+	return c.paths[""], true
+}
+
+// tree is the hierarchy to look for processes in: they are in all of them.
+func (c *Cgroup) tree() string {
+	for _, key := range append([]string{"", "freezer"}, sorted(c.paths)...) {
+		if c.paths[key] != "" {
+			return c.paths[key]
+		}
+	}
+	return ""
+}
+
+// Add moves a process with all its threads into the cgroup. When a container
+// has made cgroups below its own (version 2 says EBUSY: no processes in the
+// middle), the place is where its first process is.
+func (c *Cgroup) Add(pid int) error {
+	for _, key := range sorted(c.paths) {
+		dir := c.paths[key]
+		err := write(dir+"/cgroup.procs", strconv.Itoa(pid))
+		if pids, _ := procs(dir); err == unix.EBUSY && len(pids) > 0 {
+			below(dir, func(child string) {
+				if strings.Contains("\n"+read(child+"/cgroup.procs")+"\n",
+					fmt.Sprintf("\n%d\n", pids[0])) {
+					err = write(child+"/cgroup.procs", strconv.Itoa(pid))
+				}
+			})
+		}
+		if err != nil {
+			return fmt.Errorf("cgroup %s: move process %d into %s: %w%s",
+				version(key), pid, dir, err, hint(err, "cgroup.procs"))
+		}
+	}
+	return nil
+}
 
 // FD is the directory for SysProcAttr.CgroupFD, which starts a process inside
 // the cgroup; the caller closes it. It is nil where there is version 1 or no
 // cgroup: there Add does it. clone(2) says EBUSY when the container has made
 // cgroups below its own: then Add finds a place, too.
-func (c *Cgroup) FD() (*os.File, error) { return nil, unix.ENOSYS }
-
-// Set changes the limits that r names, and leaves the others.
-func (c *Cgroup) Set(r *specs.LinuxResources) error { return unix.ENOSYS }
-
-// Freeze stops all processes, or lets them go on.
-func (c *Cgroup) Freeze(freeze bool) error { return unix.ENOSYS }
-
-// Frozen tells whether all processes are stopped.
-func (c *Cgroup) Frozen() (bool, error) { return false, unix.ENOSYS }
-
-// Kill sends a signal to every process, in the cgroups below as well. After
-// SIGKILL none is left that could fork; some may still be on their way out.
-func (c *Cgroup) Kill(sig unix.Signal) error { return unix.ENOSYS }
-
-// Procs are the processes, those in cgroups below included.
-func (c *Cgroup) Procs() ([]int, error) { return nil, unix.ENOSYS }
-
-// OOMKills is how many processes the kernel has killed for want of memory.
-func (c *Cgroup) OOMKills() (int, error) { return 0, unix.ENOSYS }
-
-// OOM calls event each time memory has run out, until the cgroup is removed
-// or stop is closed.
-func (c *Cgroup) OOM(stop <-chan struct{}, event func()) error {
-	return unix.ENOSYS
+func (c *Cgroup) FD() (*os.File, error) {
+	if len(c.paths) != 1 || c.paths[""] == "" {
+		return nil, nil
+	}
+	return os.OpenFile(c.paths[""], unix.O_PATH|unix.O_DIRECTORY, 0)
 }
 
-// Stats reads all counters.
-func (c *Cgroup) Stats() (*Stats, error) { return nil, unix.ENOSYS }
+// Procs are the processes, those in cgroups below included.
+func (c *Cgroup) Procs() ([]int, error) {
+	if c.tree() == "" {
+		return nil, nil
+	}
+	return procs(c.tree())
+}
+
+// procs reads cgroup.procs here and below. A process of another PID namespace
+// is 0 there: nobody whom we could mean.
+func procs(dir string) (pids []int, err error) {
+	err = below(dir, func(child string) {
+		for _, word := range words(child + "/cgroup.procs") {
+			if pid, _ := strconv.Atoi(word); pid > 0 {
+				pids = append(pids, pid)
+			}
+		}
+	})
+	slices.Sort(pids)
+	return slices.Compact(pids), err
+}
+
+// below calls f for a cgroup and for those below it, the lowest first. Some
+// may come and go meanwhile.
+func below(dir string, f func(string)) error {
+	list, err := os.ReadDir(dir)
+	if dir == "" || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, entry := range list {
+		if entry.IsDir() {
+			below(filepath.Join(dir, entry.Name()), f)
+		}
+	}
+	f(dir)
+	return err
+}
 
 // Delete removes the cgroup and those below it, and waits for processes that
-// are dying. It is no error if there is none any more.
-func (c *Cgroup) Delete() error { return unix.ENOSYS }
-
-// V2 tells whether this machine has version 2 alone.
-func V2() bool { return false }
-
-// Controllers are the roots of the hierarchies by controller; the key of
-// version 2 is "", beside the controllers that it has.
-func Controllers() map[string]string { return nil }
+// are dying: until they are gone the kernel says EBUSY. It is no error if there
+// is no cgroup any more.
+func (c *Cgroup) Delete() error {
+	var failed error
+	for _, key := range sorted(c.paths) {
+		dir := c.paths[key]
+		err, wait := unix.Rmdir(dir), time.Millisecond
+		for ; err == unix.EBUSY && wait < 2*time.Second; wait += wait / 2 {
+			below(dir, func(child string) { unix.Rmdir(child) })
+			if err = unix.Rmdir(dir); err == unix.EBUSY {
+				time.Sleep(wait)
+			}
+		}
+		if err != nil && err != unix.ENOENT && err != unix.ENODEV {
+			pids, _ := procs(dir)
+			failed = errors.Join(failed, fmt.Errorf("cgroup %s: rmdir %s: %w"+
+				" (processes in it: %v)", version(key), dir, err, pids))
+		}
+	}
+	return failed
+}
