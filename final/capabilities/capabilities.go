@@ -4,8 +4,8 @@ package capabilities
 import (
 	"fmt"
 	"math/bits"
+	"slices"
 	"strings"
-	"unsafe"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -72,7 +72,22 @@ func Parse(list []string) (mask uint64, err error) {
 // do not know, and ambient ones that are not also permitted and inheritable.
 // OCI wants a warning and no error for them.
 func Warnings(c *specs.LinuxCapabilities) (text []string) {
-	return nil
+	if c == nil {
+		return nil
+	}
+	for _, name := range slices.Concat(c.Bounding, c.Effective, c.Permitted,
+		c.Inheritable, c.Ambient) {
+		line := "capability " + name + ": this kernel does not know it"
+		if known([]string{name}) == 0 && !slices.Contains(text, line) {
+			text = append(text, line)
+		}
+	}
+	may := known(c.Permitted) & known(c.Inheritable)
+	for _, name := range Names(known(c.Ambient) &^ may) {
+		text = append(text, "capability "+name+
+			": not ambient without being permitted and inheritable")
+	}
+	return text
 }
 
 // bounding returns our bounding set.
@@ -86,18 +101,68 @@ func bounding() (mask uint64) {
 	return mask
 }
 
+// known returns the set of those that we and the kernel know.
+func known(list []string) (mask uint64) {
+	for _, name := range list {
+		one, err := Parse([]string{name})
+		_, bad := unix.PrctlRetInt(unix.PR_CAPBSET_READ,
+			uintptr(bits.TrailingZeros64(one)), 0, 0, 0)
+		if err == nil && bad == nil {
+			mask |= one
+		}
+	}
+	return mask
+}
+
 // LimitBounding removes from the bounding set what c does not list; nil lists
 // nothing. It comes before setuid(2), and makes that keep the capabilities for
 // Set, which comes after it. Capabilities are a thread's: all three on one,
 // locked, that then executes.
 func LimitBounding(c *specs.LinuxCapabilities) error {
+	if c == nil {
+		c = &specs.LinuxCapabilities{}
+	}
+	for drop := bounding() &^ known(c.Bounding); drop != 0; drop &= drop - 1 {
+		n := bits.TrailingZeros64(drop)
+		err := unix.Prctl(unix.PR_CAPBSET_DROP, uintptr(n), 0, 0, 0)
+		if err != nil {
+			return fmt.Errorf("drop CAP_%s from the bounding set: %w",
+				names[n], err)
+		}
+	}
+	if err := unix.Prctl(unix.PR_SET_KEEPCAPS, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("keep capabilities: %w", err)
+	}
 	return nil
 }
 
 // Set makes the other four sets what c lists, and ends what LimitBounding
-// began.
+// began. A capability that we ourselves lack is EPERM.
 func Set(c *specs.LinuxCapabilities) error {
-	_ = bits.Len64
-	_ = unsafe.Sizeof(0)
+	if c == nil {
+		c = &specs.LinuxCapabilities{}
+	}
+	e, p, i := known(c.Effective), known(c.Permitted), known(c.Inheritable)
+	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	data := [2]unix.CapUserData{
+		{Effective: uint32(e), Permitted: uint32(p), Inheritable: uint32(i)},
+		{Effective: uint32(e >> 32), Permitted: uint32(p >> 32),
+			Inheritable: uint32(i >> 32)}}
+	if err := unix.Capset(&head, &data[0]); err != nil {
+		return fmt.Errorf("set capabilities %s: %w: we have not all of them",
+			strings.Join(Names(e|p|i), ","), err)
+	}
+	err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL,
+		0, 0, 0)
+	for up := known(c.Ambient) & p & i; up != 0 && err == nil; up &= up - 1 {
+		err = unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE,
+			uintptr(bits.TrailingZeros64(up)), 0, 0)
+	}
+	if err != nil {
+		return fmt.Errorf("set ambient capabilities: %w", err)
+	}
+	if err = unix.Prctl(unix.PR_SET_KEEPCAPS, 0, 0, 0, 0); err != nil {
+		return fmt.Errorf("end keeping capabilities: %w", err)
+	}
 	return nil
 }
