@@ -3,9 +3,267 @@
 // when the program is called by one of its names, and never returns.
 package inside
 
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"container-workshop/final/rootfs"
+)
+
 // Init and Joined are the names, argv[0], of a container's PID 1 and of a
-// process that Exec adds to it.
+// process that Exec adds to it. argv[1] is the number of the socket to the
+// runtime, which is behind all files that the container's program shall have.
 const (
 	Init   = "minidocker-init"
 	Joined = "minidocker-joined"
 )
+
+// Config is what the runtime sends first.
+type Config struct {
+	ID      string
+	Spec    *specs.Spec // Joined: with Process alone
+	Root    string
+	NoPivot bool
+	// New namespaces that need something done from inside.
+	NewNet, NewCgroup bool
+	Seccomp           []byte // struct sock_filter, as the kernel has it
+	SeccompFlags      uint
+	Console, Start    int // files: socket for the pty; from it we get the start
+	State             specs.State
+}
+
+// Message is what we say, and what we are answered. The end of file means that
+// the other side is gone, or, after Ready, that we have become the container's
+// program.
+type Message struct {
+	Step  string // Hooks, Ready, or nothing: then Error tells why we end
+	Error string
+	Code  int // 127: the program is not there, 126: it cannot be executed
+}
+
+const (
+	Hooks = "hooks"
+	Ready = "ready"
+)
+
+// Namespaces, capabilities, ids and labels belong to threads. The one that
+// runs init is the process's first.
+func init() {
+	if os.Args[0] != Init && os.Args[0] != Joined || len(os.Args) != 2 {
+		return
+	}
+	runtime.LockOSThread()
+	// Who is in here already shall not look into our memory: ptrace(2).
+	unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
+	fd, err := strconv.Atoi(os.Args[1])
+	if err != nil {
+		os.Exit(125)
+	}
+	unix.CloseRange(uint(fd), ^uint(0), unix.CLOSE_RANGE_CLOEXEC)
+	p := &process{socket: os.NewFile(uintptr(fd), "runtime")}
+	p.in, p.out = json.NewDecoder(p.socket), json.NewEncoder(p.socket)
+	err = p.run()
+	code := 1
+	var failed *execError
+	if errors.As(err, &failed) {
+		code = failed.code
+	}
+	p.out.Encode(Message{Error: err.Error(), Code: code})
+	os.Exit(code)
+}
+
+type process struct {
+	Config
+	socket *os.File
+	in     *json.Decoder
+	out    *json.Encoder
+	spec   *specs.Process
+	labels []label
+}
+
+func (p *process) run() error {
+	if err := p.in.Decode(&p.Config); err != nil {
+		os.Exit(125) // the runtime has died, and there is nobody to tell
+	}
+	p.spec = p.Spec.Process
+	unix.Setsid()
+	// The caller's keys are not the container's: session-keyring(7). No error:
+	// a kernel may have none, a user too many.
+	unix.KeyctlJoinSessionKeyring("_ses." + p.ID)
+	if err := p.openLabels(); err != nil {
+		return err
+	}
+	if os.Args[0] == Init {
+		if err := p.enter(); err != nil {
+			return err
+		}
+	}
+	if err := p.console(); err != nil {
+		return err
+	}
+	path, err := p.find()
+	if err != nil {
+		return err
+	}
+	p.say(Ready)
+	if os.Args[0] == Init {
+		if err := p.wait(); err != nil {
+			return err
+		}
+	}
+	return p.become(path)
+}
+
+// say waits until the runtime has done its part. A runtime that has died does
+// not answer; then we are not wanted, either.
+func (p *process) say(step string) {
+	err := p.out.Encode(Message{Step: step})
+	if err == nil {
+		err = p.in.Decode(&Message{})
+	}
+	if err != nil {
+		os.Exit(125)
+	}
+}
+
+// enter makes the container around us.
+func (p *process) enter() error {
+	if p.NewCgroup {
+		// clone(2) would do it too early: the root would be our parent's.
+		if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil {
+			return fmt.Errorf("unshare cgroup namespace: %w", err)
+		}
+	}
+	if err := p.names(); err != nil {
+		return err
+	}
+	if p.NewNet {
+		if err := loopback(); err != nil {
+			return fmt.Errorf("bring up lo: %w", err)
+		}
+	}
+	if err := setPersonality(p.Spec.Linux.Personality); err != nil {
+		return err
+	}
+	if err := rootfs.Prepare(p.Spec, p.Root); err != nil {
+		return err
+	}
+	if h := p.Spec.Hooks; h != nil {
+		p.say(Hooks)
+		err := RunHooks("createContainer", h.CreateContainer, p.State)
+		if err != nil {
+			return err
+		}
+	}
+	return rootfs.Enter(p.Spec, p.Root, !p.NoPivot)
+}
+
+func (p *process) names() error {
+	if name := p.Spec.Hostname; name != "" {
+		if err := unix.Sethostname([]byte(name)); err != nil {
+			return fmt.Errorf("sethostname %s: %w", name, err)
+		}
+	}
+	if name := p.Spec.Domainname; name != "" {
+		if err := unix.Setdomainname([]byte(name)); err != nil {
+			return fmt.Errorf("setdomainname %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// loopback sets the flag IFF_UP: netdevice(7).
+func loopback() error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	lo, err := unix.NewIfreq("lo")
+	if err != nil {
+		return err
+	}
+	lo.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
+	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo)
+}
+
+// setPersonality: personality(2).
+func setPersonality(p *specs.LinuxPersonality) error {
+	if p == nil {
+		return nil
+	}
+	domain := map[specs.LinuxPersonalityDomain]uintptr{specs.PerLinux: 0,
+		specs.PerLinux32: 8}
+	number, known := domain[p.Domain]
+	if !known || len(p.Flags) > 0 {
+		return fmt.Errorf("personality %s %s: only LINUX and LINUX32, without"+
+			" flags, are known", p.Domain, p.Flags)
+	}
+	_, _, errno := unix.RawSyscall(unix.SYS_PERSONALITY, number, 0, 0)
+	if errno != 0 {
+		return fmt.Errorf("personality %s: %w", p.Domain, errno)
+	}
+	return nil
+}
+
+// execError is about the container's program.
+type execError struct {
+	path string
+	err  error
+	code int
+}
+
+func (e *execError) Error() string {
+	return fmt.Sprintf("exec %s: %v", strconv.Quote(e.path), e.err)
+}
+
+func notRun(path string, err error) error {
+	if errors.Is(err, unix.ENOENT) {
+		return &execError{path, err, 127}
+	}
+	return &execError{path, err, 126}
+}
+
+// find looks for the program as a shell would, in the container's own PATH.
+// What only the container's user may not do shows later, when we are him.
+func (p *process) find() (string, error) {
+	unix.Chdir(p.spec.Cwd) // become tells why not
+	name := p.spec.Args[0]
+	if strings.Contains(name, "/") {
+		return name, executable(name)
+	}
+	for _, v := range p.spec.Env {
+		list, isPath := strings.CutPrefix(v, "PATH=")
+		for _, dir := range filepath.SplitList(list) {
+			path := filepath.Join(dir, name)
+			if isPath && executable(path) == nil {
+				return path, nil
+			}
+		}
+	}
+	return "", &execError{name, errors.New("executable file not found in " +
+		"$PATH: no such file or directory"), 127}
+}
+
+func executable(path string) error {
+	var st unix.Stat_t
+	err := unix.Stat(path, &st)
+	if err == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR {
+		err = unix.EISDIR
+	} else if err == nil {
+		err = unix.Access(path, unix.X_OK)
+	}
+	if err != nil {
+		return notRun(path, err)
+	}
+	return nil
+}

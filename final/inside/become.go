@@ -1,0 +1,236 @@
+package inside
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"syscall"
+	"unsafe"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"container-workshop/final/capabilities"
+	"container-workshop/final/terminal"
+)
+
+// label is a security module's for the program that we shall execute. The file
+// belongs to our thread; in a container that exists already, /proc might be
+// something else, made to look like it.
+type label struct {
+	file *os.File
+	text string
+}
+
+func (p *process) openLabels() error {
+	const attr = "/proc/thread-self/attr/"
+	want := [][2]string{{attr + "exec", p.spec.SelinuxLabel}}
+	if name := p.spec.ApparmorProfile; name != "" {
+		want = append(want, [2]string{attr + "apparmor/exec", "exec " + name})
+	}
+	for _, w := range want {
+		if w[1] == "" {
+			continue
+		}
+		f, err := os.OpenFile(w[0], os.O_WRONLY, 0)
+		var fs unix.Statfs_t
+		if err == nil {
+			err = unix.Fstatfs(int(f.Fd()), &fs)
+		}
+		if err == nil && fs.Type != unix.PROC_SUPER_MAGIC {
+			err = errors.New("not a proc file system")
+		}
+		if err != nil {
+			return fmt.Errorf("label %q: %w", w[1], err)
+		}
+		p.labels = append(p.labels, label{f, w[1]})
+	}
+	return nil
+}
+
+// console makes a terminal of the container's own devpts our controlling
+// terminal and our files 0, 1 and 2, and sends the master to whoever serves
+// it.
+func (p *process) console() error {
+	if !p.spec.Terminal {
+		return nil
+	}
+	master, slave, err := terminal.New()
+	if err != nil {
+		return err
+	}
+	defer master.Close()
+	if s := p.spec.ConsoleSize; s != nil {
+		err = terminal.Resize(slave, uint16(s.Width), uint16(s.Height))
+		if err != nil {
+			return err
+		}
+	}
+	fd := int(slave.Fd())
+	if os.Args[0] == Init {
+		from := fmt.Sprint("/proc/self/fd/", fd)
+		err = unix.Mount(from, "/dev/console", "", unix.MS_BIND, "")
+		if err != nil {
+			return fmt.Errorf("mount %s on /dev/console: %w", from, err)
+		}
+	}
+	socket := os.NewFile(uintptr(p.Console), "console socket")
+	if err := terminal.SendFD(socket, master, slave.Name()); err != nil {
+		return err
+	}
+	socket.Close()
+	if err := unix.IoctlSetInt(fd, unix.TIOCSCTTY, 0); err != nil {
+		return fmt.Errorf("make %s the controlling terminal: %w",
+			slave.Name(), err)
+	}
+	for to := range 3 {
+		if err := unix.Dup3(fd, to, 0); err != nil {
+			return fmt.Errorf("dup3: %w", err)
+		}
+	}
+	return slave.Close()
+}
+
+// wait sleeps until somebody says start, by a datagram with a pipe in it, on
+// which we tell what goes wrong from now on. The end of file there means that
+// nothing went wrong: execve(2) closes it.
+func (p *process) wait() error {
+	p.socket.Close()
+	oob := make([]byte, unix.CmsgSpace(4))
+	for {
+		_, n, _, _, err := unix.Recvmsg(p.Start, make([]byte, 1), oob,
+			unix.MSG_CMSG_CLOEXEC)
+		if err != nil && err != unix.EINTR {
+			return fmt.Errorf("wait for start: %w", err)
+		}
+		list, _ := unix.ParseSocketControlMessage(oob[:max(n, 0)])
+		for _, message := range list {
+			if fds, err := unix.ParseUnixRights(&message); err == nil {
+				p.socket = os.NewFile(uintptr(fds[0]), "start")
+				p.out = json.NewEncoder(p.socket)
+				return p.out.Encode(Message{Step: Ready})
+			}
+		}
+	}
+}
+
+// become takes the user's ids and capabilities and executes his program. Who
+// may gain new privileges later needs one to set a filter now, so it comes
+// first; otherwise it is the last thing, and forbids us nothing.
+func (p *process) become(path string) error {
+	for _, l := range p.labels {
+		if _, err := l.file.WriteString(l.text); err != nil {
+			return fmt.Errorf("label %q: %w", l.text, err)
+		}
+	}
+	for _, l := range p.spec.Rlimits {
+		// The runtime has set it. Go would put back what it found at its start.
+		if l.Type == "RLIMIT_NOFILE" {
+			unix.Setrlimit(unix.RLIMIT_NOFILE,
+				&unix.Rlimit{Cur: l.Soft, Max: l.Hard})
+		}
+	}
+	if p.spec.NoNewPrivileges {
+		err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+		if err != nil {
+			return fmt.Errorf("set no_new_privs: %w", err)
+		}
+	} else if err := p.filter(); err != nil {
+		return err
+	}
+	if err := p.user(); err != nil {
+		return err
+	}
+	if err := unix.Chdir(p.spec.Cwd); err != nil {
+		return fmt.Errorf("chdir to %s: %w", p.spec.Cwd, err)
+	}
+	// A directory of the host's has no path in here: CVE-2024-21626.
+	if _, err := unix.Getwd(); err != nil {
+		return fmt.Errorf("working directory %s is outside of the container:"+
+			" %w", p.spec.Cwd, err)
+	}
+	if h := p.Spec.Hooks; h != nil {
+		p.State.Status = specs.StateCreated
+		err := RunHooks("startContainer", h.StartContainer, p.State)
+		if err != nil {
+			return err
+		}
+	}
+	if p.spec.NoNewPrivileges {
+		if err := p.filter(); err != nil {
+			return err
+		}
+	}
+	return notRun(path, syscall.Exec(path, p.spec.Args, p.spec.Env))
+}
+
+// user becomes the user. setuid(2) of the Go library would do that to every
+// thread; ours is the only one that is left after execve(2).
+func (p *process) user() error {
+	caps, u := p.spec.Capabilities, p.spec.User
+	if caps != nil {
+		if err := capabilities.LimitBounding(caps); err != nil {
+			return err
+		}
+	}
+	groups := make([]uint32, len(u.AdditionalGids)+1)
+	copy(groups, u.AdditionalGids)
+	_, _, errno := unix.RawSyscall(unix.SYS_SETGROUPS, uintptr(
+		len(u.AdditionalGids)), uintptr(unsafe.Pointer(&groups[0])), 0)
+	if errno != 0 && (errno != unix.EPERM || len(u.AdditionalGids) > 0) {
+		return fmt.Errorf("setgroups %v: %w", u.AdditionalGids, errno)
+	}
+	p.own(u.UID)
+	for _, id := range []struct {
+		name string
+		call uintptr
+		id   uint32
+	}{{"gid", unix.SYS_SETRESGID, u.GID}, {"uid", unix.SYS_SETRESUID, u.UID}} {
+		n := uintptr(id.id)
+		_, _, errno := unix.RawSyscall(id.call, n, n, n)
+		if errno != 0 {
+			return fmt.Errorf("set %s %d: %w: is it mapped in the user "+
+				"namespace?", id.name, id.id, errno)
+		}
+	}
+	unix.Umask(0o022)
+	if u.Umask != nil {
+		unix.Umask(int(*u.Umask))
+	}
+	if caps != nil {
+		return capabilities.Set(caps)
+	}
+	return nil
+}
+
+// own gives the user the pipes and the terminal that are his files 0, 1 and 2:
+// he may want to open them again, by /dev/stdout.
+func (p *process) own(uid uint32) {
+	for fd := range 3 {
+		var st unix.Stat_t
+		err := unix.Fstat(fd, &st)
+		fifo := st.Mode&unix.S_IFMT == unix.S_IFIFO
+		if err == nil && (p.spec.Terminal || fifo) && st.Uid != uid {
+			unix.Fchown(fd, int(uid), -1)
+		}
+	}
+}
+
+// filter sets the seccomp filter: seccomp(2).
+func (p *process) filter() error {
+	if len(p.Seccomp) == 0 {
+		return nil
+	}
+	prog := &unix.SockFprog{Len: uint16(len(p.Seccomp) / 8),
+		Filter: (*unix.SockFilter)(unsafe.Pointer(&p.Seccomp[0]))}
+	_, _, errno := unix.RawSyscall(unix.SYS_SECCOMP,
+		unix.SECCOMP_SET_MODE_FILTER, uintptr(p.SeccompFlags),
+		uintptr(unsafe.Pointer(prog)))
+	runtime.KeepAlive(prog)
+	if errno != 0 {
+		return fmt.Errorf("set seccomp filter: %w", errno)
+	}
+	return nil
+}

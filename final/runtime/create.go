@@ -1,0 +1,202 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+	"unsafe"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"container-workshop/final/cgroups"
+	"container-workshop/final/inside"
+	"container-workshop/final/namespaces"
+	"container-workshop/final/seccomp"
+)
+
+// Options are what the caller of Create decides and config.json does not.
+type Options struct {
+	Root, Bundle, PidFile  string
+	ConsoleSocket          string   // path of a listening socket, or
+	Console                *os.File // a connected one: it gets the pty master
+	Stdin, Stdout, Stderr  *os.File // nil: those of this process
+	PreserveFDs            int      // beyond 0, 1 and 2
+	NoPivot, SystemdCgroup bool
+	Rootless               bool
+}
+
+// Create makes the container, up to its program, which waits for Start. Its
+// init is a child of the caller. The state is saved before there is anything
+// that would have to be cleaned up, and when init is known: one that has heard
+// nothing from us yet ends itself when we die.
+func Create(id string, o Options) (c *Container, err error) {
+	if err := checkID(id); err != nil {
+		return nil, err
+	}
+	bundle, err := filepath.Abs(o.Bundle)
+	if err != nil {
+		return nil, err
+	}
+	spec, data, err := readSpec(filepath.Join(bundle, configFile))
+	if err != nil {
+		return nil, err
+	}
+	if err := validate(spec, &o); err != nil {
+		return nil, err
+	}
+	c = &Container{ID: id, Bundle: bundle, Rootfs: spec.Root.Path,
+		Created: time.Now().UTC(), Owner: os.Getuid(),
+		CgroupsPath: spec.Linux.CgroupsPath, Annotations: spec.Annotations,
+		dir: filepath.Join(o.Root, id)}
+	if !filepath.IsAbs(c.Rootfs) {
+		c.Rootfs = filepath.Join(bundle, c.Rootfs)
+	}
+	if c.CgroupsPath == "" {
+		c.CgroupsPath = id
+	}
+	if err := os.MkdirAll(o.Root, 0o711); err != nil {
+		return nil, err
+	}
+	if err := os.Mkdir(c.dir, 0o700); errors.Is(err, os.ErrExist) {
+		return nil, fmt.Errorf("%s: %w", id, ErrExists)
+	} else if err != nil {
+		return nil, err
+	}
+	if err = c.save(); err == nil {
+		if err = c.write(configFile, data); err == nil {
+			err = c.create(spec, o)
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, c.Delete(true))
+	}
+	return c, nil
+}
+
+func (c *Container) create(spec *specs.Spec, o Options) error {
+	cgroup, err := cgroups.Create(c.CgroupsPath, spec.Linux.Resources)
+	if err != nil {
+		return err
+	}
+	c.Cgroups = cgroup.Paths()
+	config := &inside.Config{ID: c.ID, Spec: spec, Root: c.Rootfs,
+		NoPivot: o.NoPivot}
+	if err := c.compile(spec.Linux.Seccomp); err != nil {
+		return err
+	}
+	plan := &namespaces.Plan{Dir: c.Bundle, Args: []string{inside.Init}}
+	defer func() {
+		for _, j := range plan.Join {
+			j.File.Close()
+		}
+	}()
+	if err := setNamespaces(spec, plan, config, c); err != nil {
+		return err
+	}
+	start, err := c.listen()
+	if err != nil {
+		return err
+	}
+	defer start.Close()
+	l := launch{c: c, plan: plan, config: config, cgroup: cgroup,
+		io: ExecOptions{o.PidFile, o.ConsoleSocket, o.Console, o.Stdin,
+			o.Stdout, o.Stderr, o.PreserveFDs}, start: start,
+		rootless: o.Rootless, linux: spec.Linux}
+	// The filter is compiled; init need not read the list it was made from.
+	spec.Linux.Seccomp = nil
+	_, err = l.run()
+	return err
+}
+
+// compile saves the seccomp filter as the kernel takes it.
+func (c *Container) compile(s *specs.LinuxSeccomp) error {
+	if s == nil {
+		return nil
+	}
+	filter, flags, err := seccomp.Compile(s)
+	if err != nil {
+		return err
+	}
+	if flags&unix.SECCOMP_FILTER_FLAG_NEW_LISTENER != 0 {
+		return errors.New("seccomp action SCMP_ACT_NOTIFY: not supported")
+	}
+	if len(filter) == 0 {
+		return nil
+	}
+	c.SeccompFlags = flags
+	return c.write(seccompFile, unsafe.Slice((*byte)(unsafe.Pointer(
+		&filter[0])), len(filter)*int(unsafe.Sizeof(filter[0]))))
+}
+
+// listen makes the socket on which init waits for the start. It says itself
+// that somebody waits, and no longer does so when init executes or dies.
+func (c *Container) listen() (*os.File, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("socket: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), startSocket)
+	err = c.socket(func(a unix.Sockaddr) error { return unix.Bind(fd, a) })
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// setNamespaces translates the list of config.json: a namespace with a path is
+// joined, one without is new, and what is not listed is shared with us. Ours is
+// not joined: there is no such thing for a user namespace, setns(2).
+func setNamespaces(spec *specs.Spec, plan *namespaces.Plan,
+	config *inside.Config, c *Container) error {
+	c.SharedPid = true
+	for _, n := range spec.Linux.Namespaces {
+		flag, err := namespaces.Flag(n.Type)
+		if err != nil {
+			return err
+		}
+		if n.Path != "" {
+			f, err := os.Open(n.Path)
+			if err != nil {
+				return fmt.Errorf("%s namespace: %w", n.Type, err)
+			}
+			if flag == unix.CLONE_NEWUSER && same(n.Path, "/proc/self/ns/user") {
+				f.Close()
+				continue
+			}
+			plan.Join = append(plan.Join, namespaces.Joint{File: f, Flags: flag})
+			continue
+		}
+		switch flag {
+		case unix.CLONE_NEWPID:
+			c.SharedPid = false
+		case unix.CLONE_NEWNET:
+			config.NewNet = true
+		case unix.CLONE_NEWCGROUP: // when it is in its cgroup
+			config.NewCgroup = true
+			continue
+		}
+		plan.New |= flag
+	}
+	plan.Time = timeOffsets(spec.Linux.TimeOffsets)
+	return nil
+}
+
+func same(a, b string) bool {
+	sa, err1 := os.Stat(a)
+	sb, err2 := os.Stat(b)
+	return err1 == nil && err2 == nil && os.SameFile(sa, sb)
+}
+
+// timeOffsets is in the form of time_namespaces(7).
+func timeOffsets(offsets map[string]specs.LinuxTimeOffset) string {
+	var text strings.Builder
+	for clock, o := range offsets {
+		fmt.Fprintln(&text, clock, o.Secs, o.Nanosecs)
+	}
+	return text.String()
+}

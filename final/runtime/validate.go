@@ -1,0 +1,137 @@
+package runtime
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
+
+func readSpec(file string) (*specs.Spec, []byte, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, nil, err
+	}
+	spec := &specs.Spec{}
+	if err := json.Unmarshal(data, spec); err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", file, err)
+	}
+	if spec.Linux == nil {
+		spec.Linux = &specs.Linux{}
+	}
+	return spec, data, nil
+}
+
+// validate refuses what cannot work, and what would reach beyond the container,
+// before anything is made.
+func validate(spec *specs.Spec, o *Options) error {
+	if !strings.HasPrefix(spec.Version, "1.") {
+		return fmt.Errorf("ociVersion %q: 1.x is known", spec.Version)
+	}
+	if spec.Root == nil || spec.Root.Path == "" {
+		return errors.New("config.json: root.path is missing")
+	}
+	if spec.Process == nil {
+		return errors.New("config.json: process is missing")
+	}
+	if err := validateProcess(spec.Process); err != nil {
+		return err
+	}
+	l := spec.Linux
+	switch {
+	case l.IntelRdt != nil:
+		return errors.New("linux.intelRdt: not supported")
+	case l.MemoryPolicy != nil:
+		return errors.New("linux.memoryPolicy: not supported")
+	case len(l.NetDevices) > 0:
+		return errors.New("linux.netDevices: not supported")
+	case o.SystemdCgroup && strings.Count(l.CgroupsPath, ":") != 2:
+		return fmt.Errorf("cgroupsPath %q: with systemd's cgroups it is "+
+			"SLICE:PREFIX:NAME", l.CgroupsPath)
+	}
+	return validateNamespaces(spec)
+}
+
+func validateProcess(p *specs.Process) error {
+	if len(p.Args) == 0 || p.Args[0] == "" {
+		return errors.New("process.args: no program is named")
+	}
+	if !filepath.IsAbs(p.Cwd) {
+		return fmt.Errorf("process.cwd %q: must be an absolute path", p.Cwd)
+	}
+	on, _ := os.ReadFile("/sys/module/apparmor/parameters/enabled")
+	if p.ApparmorProfile != "" && !strings.HasPrefix(string(on), "Y") {
+		return fmt.Errorf("apparmorProfile %q: AppArmor is not enabled",
+			p.ApparmorProfile)
+	}
+	_, err := os.Stat("/sys/fs/selinux/enforce")
+	if p.SelinuxLabel != "" && err != nil {
+		return fmt.Errorf("selinuxLabel %q: SELinux is not enabled",
+			p.SelinuxLabel)
+	}
+	for _, l := range p.Rlimits {
+		if _, err := limitNumber(l.Type); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func validateNamespaces(spec *specs.Spec) error {
+	l, has := spec.Linux, map[specs.LinuxNamespaceType]bool{}
+	for _, n := range l.Namespaces {
+		if has[n.Type] {
+			return fmt.Errorf("namespace %q: listed twice", n.Type)
+		}
+		has[n.Type] = true
+		if n.Path != "" && n.Type == specs.MountNamespace {
+			return errors.New("mount namespace: it must be a new one")
+		}
+		if n.Path == "" && n.Type == specs.UserNamespace &&
+			(len(l.UIDMappings) == 0 || len(l.GIDMappings) == 0) {
+			return errors.New("user namespace: uidMappings and gidMappings " +
+				"are missing")
+		}
+	}
+	mapped := len(l.UIDMappings) > 0 || len(l.GIDMappings) > 0
+	switch {
+	case !has[specs.MountNamespace]:
+		return errors.New("namespaces: mount is missing")
+	case mapped && !has[specs.UserNamespace]:
+		return errors.New("uidMappings: there is no user namespace")
+	case len(l.TimeOffsets) > 0 && !has[specs.TimeNamespace]:
+		return errors.New("timeOffsets: there is no time namespace")
+	case spec.Hostname+spec.Domainname != "" && !has[specs.UTSNamespace]:
+		return errors.New("hostname: there is no UTS namespace for it")
+	}
+	for name := range l.Sysctl {
+		if need := sysctlNamespace(name); need == "" || !has[need] {
+			return fmt.Errorf("sysctl %s: it would change the host: not in a "+
+				"separate namespace of the container", name)
+		}
+	}
+	return nil
+}
+
+// sysctlNamespace is the namespace that a kernel parameter belongs to, if any:
+// ipc_namespaces(7), uts_namespaces(7), network_namespaces(7).
+func sysctlNamespace(name string) specs.LinuxNamespaceType {
+	name = strings.ReplaceAll(name, "/", ".")
+	ipc := []string{"kernel.msgmax", "kernel.msgmnb", "kernel.msgmni",
+		"kernel.sem", "kernel.shmall", "kernel.shmmax", "kernel.shmmni",
+		"kernel.shm_rmid_forced"}
+	switch {
+	case strings.HasPrefix(name, "net."):
+		return specs.NetworkNamespace
+	case slices.Contains(ipc, name), strings.HasPrefix(name, "fs.mqueue."):
+		return specs.IPCNamespace
+	case name == "kernel.domainname", name == "kernel.hostname":
+		return specs.UTSNamespace
+	}
+	return ""
+}
