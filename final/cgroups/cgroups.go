@@ -167,13 +167,14 @@ func below(dir string, f func(string)) error {
 // is no cgroup any more.
 func (c *Cgroup) Delete() error {
 	var failed error
+	end := time.Now().Add(2 * time.Second)
 	for _, key := range sorted(c.paths) {
 		dir := c.paths[key]
-		err, wait := unix.Rmdir(dir), time.Millisecond
-		for ; err == unix.EBUSY && wait < 2*time.Second; wait += wait / 2 {
+		err := unix.Rmdir(dir)
+		for err == unix.EBUSY && time.Now().Before(end) {
 			below(dir, func(child string) { unix.Rmdir(child) })
 			if err = unix.Rmdir(dir); err == unix.EBUSY {
-				time.Sleep(wait)
+				time.Sleep(time.Millisecond)
 			}
 		}
 		if err != nil && err != unix.ENOENT && err != unix.ENODEV {

@@ -84,7 +84,13 @@ func (l *limits) write() error {
 		var failed []value
 		var first error
 		for _, v := range todo {
-			if err := write(v.dir+"/"+v.file, v.text); err != nil {
+			err := write(v.dir+"/"+v.file, v.text)
+			// Since Linux 5.16 version 1 takes it and does nothing.
+			if strings.Contains(v.file, ".kmem.") &&
+				parse(read(v.dir+"/"+v.file)) > 1<<62 {
+				err = unix.EOPNOTSUPP
+			}
+			if err != nil {
 				failed = append(failed, v)
 				if first == nil {
 					first = l.explain(v, err)

@@ -1,7 +1,8 @@
 #!/bin/bash
-# test-vm.sh [STEP...]: run the suites of these steps (a number, or a directory
-# with a Go test; default: every step) in virtual machines: one for each kernel
-# and suite, so that each starts clean and a crash costs only one of them.
+# test-vm.sh [SUITE...]: run suites (a step's number, a directory with a Go
+# test, or final for all of those in it; default: every step) in virtual
+# machines: one for each kernel and suite, so that each starts clean and a crash
+# costs only one of them.
 #
 #   KERNEL="6.1 6.12"   which of the pinned kernels
 #   RUN=REGEXP          only the tests that match
@@ -53,6 +54,10 @@ suites() {
 			d=$(compgen -G "step$(printf %02d "$((10#$a))")-*") ||
 				die "there is no step $a"
 			;;
+		final)
+			find final -name '*_test.go' -printf '%h\n' | sort -u
+			continue
+			;;
 		*) d=${a%/} ;;
 		esac
 		compgen -G "$d/*_test.go" >/dev/null || die "$d has no test"
@@ -60,12 +65,26 @@ suites() {
 	done
 }
 
+# program DIR: what its suite tests, if that is a program.
+program() {
+	case $1 in
+	final*) [ ! -e final/main.go ] || echo bin/minidocker ;;
+	*) [ ! -e "$1/main.go" ] || echo "bin/$1" ;;
+	esac
+}
+
+# names DIR...: one word for each suite.
+names() {
+	printf '%s\n' "${@//\//-}"
+}
+
 # build DIR...: programs, C programs and test binaries. The root Makefile knows
 # how each program is built.
 build() {
-	local d c targets=()
+	local d c program targets=()
 	for d; do
-		[ ! -e "$d/main.go" ] || targets+=("bin/$d")
+		program=$(program "$d")
+		[ -z "$program" ] || targets+=("$program")
 		for c in "$d"/c/*.c; do
 			[ ! -e "$c" ] || targets+=("bin/c/$d/$(basename "$c" .c)")
 		done
@@ -79,14 +98,16 @@ build() {
 
 # pack DIR: the cpio with what the suite of that directory needs.
 pack() {
-	local name files
-	name=$(basename "$1")
+	local name files program
+	name=$(names "$1")
 	files=$work/$name/suite
+	program=$(program "$1")
 	mkdir -p "$files/c"
-	[ ! -e "$1/main.go" ] || cp "bin/$1" "$files/"
+	[ -z "$program" ] || cp "$program" "$files/"
+	[ ! -d "$1/testdata" ] || cp -r "$1/testdata" "$files/"
 	[ ! -d "bin/c/$1" ] || cp -r "bin/c/$1/." "$files/c/"
 	CGO_ENABLED=0 go test -c -vet=off -trimpath -ldflags=-s \
-		-o "$files/test" "./$1" ||
+		-tags urfave_cli_no_docs -o "$files/test" "./$1" ||
 		die "the tests in $1 do not build: see above"
 	cp -r rootfs "$files/rootfs"
 	chmod -R go+rX "$files"
@@ -242,7 +263,7 @@ trap 'for p in $(jobs -p); do kill -- "-$p"; done; wait; exit 130' INT TERM
 list=$(suites "$@")
 [ -n "$list" ] || die "there is no step yet"
 # shellcheck disable=SC2086 # one word per directory
-names=$(basename -a $list)
+names=$(names $list)
 machines=$(for k in $kernels; do for n in $names; do echo "$k $n"; done; done |
 	wc -l)
 (

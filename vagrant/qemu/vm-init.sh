@@ -67,8 +67,10 @@ chown -R 1000:1000 /home/student
 mkdir -p /tmp/scratch
 cd /tmp/scratch || quit "no scratch directory"
 export STRICT=1 TMPDIR=/tmp ROOTFS=/suite/rootfs STEP_BIN="/suite/$SUITE"
-export STEP_C=/suite/c
+export STEP_C=/suite/c MINIDOCKER=/suite/minidocker
 rmdir /suite/c 2>/dev/null && unset STEP_C
+[ -e "$MINIDOCKER" ] || unset MINIDOCKER
+[ ! -d /suite/testdata ] || cp -r /suite/testdata .
 read -r uptime _ </proc/uptime
 status "boot $uptime"
 echo "=== suite $SUITE"
