@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -57,7 +58,13 @@ type server struct {
 // initialised: this one depends on few, and Go takes the ready packages in the
 // order of their paths. That is its speed and its size in memory.
 func init() {
-	if os.Args[0] == Name {
+	if os.Args[0] != Name {
+		return
+	}
+	if len(os.Args) > 1 { // drain: see leave in package engine
+		io.Copy(io.Discard, os.Stdin)
+		os.Exit(0)
+	} else {
 		os.Exit(serve(socketFile(3)))
 	}
 }
@@ -103,10 +110,9 @@ func serve(engine *os.File) int {
 // failure finds the exit status of an error: Docker's convention.
 func failure(err error) *Failure {
 	code := 125
-	if errors.Is(err, unix.ENOENT) {
-		code = 127
-	} else if errors.Is(err, unix.EACCES) {
-		code = 126
+	var failed *runtime.Error
+	if errors.As(err, &failed) {
+		code = failed.Code
 	}
 	return &Failure{err.Error(), code}
 }

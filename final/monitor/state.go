@@ -86,18 +86,22 @@ func Alive(pid int, start uint64) bool {
 
 // Lock takes the one lock of all containers' records; dir has all of them.
 func Lock(dir string) (unlock func(), err error) {
-	return LockFile(filepath.Join(dir, ".lock"))
+	return LockFile(filepath.Join(dir, ".lock"), true)
 }
 
-// LockFile waits for a lock that the kernel releases whatever becomes of us:
-// flock(2).
-func LockFile(name string) (unlock func(), err error) {
+// LockFile takes a lock that the kernel releases whatever becomes of us,
+// flock(2). If another has it, it waits or fails with EWOULDBLOCK.
+func LockFile(name string, wait bool) (unlock func(), err error) {
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return nil, err
 	}
+	how := unix.LOCK_EX
+	if !wait {
+		how |= unix.LOCK_NB
+	}
 	for err = unix.EINTR; err == unix.EINTR; {
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
+		err = unix.Flock(int(f.Fd()), how)
 	}
 	if err != nil {
 		f.Close()

@@ -1,0 +1,328 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"container-workshop/final/bundle"
+	"container-workshop/final/engine"
+	"container-workshop/final/monitor"
+	"container-workshop/final/network"
+
+	"github.com/urfave/cli/v2"
+)
+
+// lifeCommands are those that change containers.
+func lifeCommands() []*cli.Command {
+	var signal string
+	var wait int
+	seconds := func() []cli.Flag {
+		return []cli.Flag{text(&signal, "signal,s", "send `SIGNAL`"),
+			count(&wait, "time,t,timeout", 0, "kill after `SECONDS`")}
+	}
+	stop := func(c *cli.Context, e *engine.Engine, b *engine.Container) error {
+		limit := b.StopTimeout()
+		if c.IsSet("time") {
+			limit = wait
+		}
+		return e.Stop(b, signal, limit)
+	}
+	onEach := func(name, usage string, flags []cli.Flag, do func(*cli.Context,
+		*engine.Engine, *engine.Container) error) *cli.Command {
+		return command(name, "CONTAINER...", usage, 1, -1, flags,
+			func(c *cli.Context, e *engine.Engine) error {
+				return eachContainer(c, e, func(b *engine.Container) error {
+					return do(c, e, b)
+				})
+			})
+	}
+	return []*cli.Command{
+		onEach("stop", "stop containers", seconds(), stop),
+		onEach("restart", "stop containers and start them", seconds(),
+			func(c *cli.Context, e *engine.Engine, b *engine.Container) error {
+				err := stop(c, e, b)
+				if err != nil {
+					return err
+				}
+				conn, err := e.Start(b, engine.StartOptions{})
+				if conn != nil {
+					conn.Close()
+				}
+				e.Event("container", "restart", b)
+				return err
+			}),
+		onEach("kill", "send containers a signal", []cli.Flag{
+			&cli.StringFlag{Name: "signal", Aliases: []string{"s"},
+				Value: "KILL", Usage: "`SIGNAL`"}},
+			func(c *cli.Context, e *engine.Engine, b *engine.Container) error {
+				return e.Kill(b, c.String("signal"))
+			}),
+		onEach("pause", "freeze containers", nil, func(_ *cli.Context,
+			e *engine.Engine, b *engine.Container) error {
+			return e.Pause(b, true)
+		}),
+		onEach("unpause", "let frozen containers go on", nil,
+			func(_ *cli.Context, e *engine.Engine, b *engine.Container) error {
+				return e.Pause(b, false)
+			}),
+		removeCommand(), waitCommand(), updateCommand(),
+		command("rename", "CONTAINER NAME", "give a container another name", 2,
+			2, nil, func(c *cli.Context, e *engine.Engine) error {
+				b, err := e.Find(c.Args().First())
+				if err == nil {
+					err = e.Rename(b, c.Args().Get(1))
+				}
+				return err
+			}),
+		cleanupCommand(),
+	}
+}
+
+func removeCommand() *cli.Command {
+	var force, volumes bool
+	return command("rm,remove", "CONTAINER...", "remove containers", 1, -1,
+		[]cli.Flag{yes(&force, "force,f", "kill it if it runs"),
+			yes(&volumes, "volumes,v", "and its anonymous volumes")},
+		func(c *cli.Context, e *engine.Engine) error {
+			return each(c, func(name string) error {
+				b, err := e.Find(name)
+				if err == nil {
+					err = e.Remove(b, force, volumes)
+				}
+				return err
+			})
+		})
+}
+
+func waitCommand() *cli.Command {
+	return command("wait", "CONTAINER...", "wait for containers to end, print "+
+		"their exit status", 1, -1, nil,
+		func(c *cli.Context, e *engine.Engine) (all error) {
+			for _, name := range c.Args().Slice() {
+				b, err := e.Find(name)
+				code := 0
+				if err == nil {
+					code, err = e.Wait(b)
+				}
+				if err == nil {
+					fmt.Println(code)
+				}
+				all = errors.Join(all, err)
+			}
+			return all
+		})
+}
+
+func updateCommand() *cli.Command {
+	limits, restart := &bundle.Limits{}, ""
+	return command("update", "CONTAINER...", "change limits", 1, -1,
+		append(limitFlags(limits), text(&restart, "restart", "`POLICY`")),
+		func(c *cli.Context, e *engine.Engine) error {
+			return eachContainer(c, e, func(b *engine.Container) error {
+				warnings, err := e.Update(b, limits, restart)
+				for _, text := range warnings {
+					fmt.Fprintln(os.Stderr, "WARNING:", text)
+				}
+				return err
+			})
+		})
+}
+
+// cleanupCommand is for monitors.
+func cleanupCommand() *cli.Command {
+	var restart bool
+	hidden := command("cleanup", "CONTAINER", "after a container's end", 1, 1,
+		[]cli.Flag{yes(&restart, "restart", "start it again")},
+		func(c *cli.Context, e *engine.Engine) error {
+			b, err := e.Find(c.Args().First())
+			if err == nil {
+				err = e.Cleanup(b, restart)
+			}
+			return err
+		})
+	hidden.Hidden = true
+	return hidden
+}
+
+func logsCommand() *cli.Command {
+	var o engine.LogOptions
+	var since, until string
+	var stamps, details bool
+	return command("logs", "CONTAINER", "print what a container has written", 1,
+		1, []cli.Flag{yes(&o.Follow, "follow,f", "go on while it runs"),
+			&cli.StringFlag{Name: "tail", Aliases: []string{"n"}, Value: "all",
+				Usage: "only the last `N` lines"},
+			text(&since, "since", "only what is younger than `TIME`"),
+			text(&until, "until", "only what is older than `TIME`"),
+			yes(&stamps, "timestamps,t", "with the time of each line"),
+			yes(&details, "details", "with labels (there are none)")},
+		func(c *cli.Context, e *engine.Engine) (err error) {
+			b, err := e.Find(c.Args().First())
+			if err != nil {
+				return err
+			}
+			o.Tail = -1
+			if n := c.String("tail"); n != "all" {
+				if _, err = fmt.Sscanf(n, "%d", &o.Tail); err != nil {
+					return fmt.Errorf("invalid value for --tail: %s", n)
+				}
+			}
+			if o.Since, err = engine.ParseTime(since); err != nil {
+				return err
+			}
+			if o.Until, err = engine.ParseTime(until); err != nil {
+				return err
+			}
+			return e.Logs(b, o, func(line monitor.Line) {
+				text := line.Log
+				if stamps {
+					at := line.Time.Format("2006-01-02T15:04:05.000000000Z")
+					text = at + " " + text
+				}
+				if line.Stream == "stderr" {
+					os.Stderr.WriteString(text)
+				} else {
+					os.Stdout.WriteString(text)
+				}
+			})
+		})
+}
+
+func topCommand() *cli.Command {
+	return command("top", "CONTAINER [PS-OPTION...]", "list the processes of a "+
+		"container", 1, -1, nil, func(c *cli.Context, e *engine.Engine) error {
+		b, err := e.Find(c.Args().First())
+		if err != nil {
+			return err
+		}
+		title, rows, err := e.Top(b, c.Args().Tail())
+		if err != nil {
+			return err
+		}
+		w := tabwriter.NewWriter(os.Stdout, 20, 1, 3, ' ', 0)
+		for _, row := range append([][]string{title}, rows...) {
+			fmt.Fprintln(w, strings.Join(row, "\t"))
+		}
+		return w.Flush()
+	})
+}
+
+func portCommand() *cli.Command {
+	return command("port", "CONTAINER [PORT[/PROTO]]", "list published ports",
+		1, 2, nil, func(c *cli.Context, e *engine.Engine) error {
+			b, err := e.Find(c.Args().First())
+			if err != nil {
+				return err
+			}
+			want := c.Args().Get(1)
+			if want != "" && !strings.Contains(want, "/") {
+				want += "/tcp"
+			}
+			found := false
+			for _, p := range ports(e, b) {
+				host, inside, _ := strings.Cut(p.String(), "->")
+				if want == "" {
+					fmt.Println(inside, "->", host)
+				} else if inside == want {
+					found = true
+					fmt.Println(host)
+				}
+			}
+			if want != "" && !found {
+				return fmt.Errorf("no public port '%s' published for %s", want,
+					c.Args().First())
+			}
+			return nil
+		})
+}
+
+// endpoints are a container's places on networks, as they are now.
+func endpoints(e *engine.Engine, b *engine.Container) (all map[string]*network.
+	Endpoint) {
+	all = map[string]*network.Endpoint{}
+	if b.State.Pid == 0 {
+		return all
+	}
+	networks, _ := e.Networks.List()
+	for _, n := range networks {
+		for _, point := range n.Endpoints {
+			if point.Container == b.ID {
+				all[n.Name] = point
+			}
+		}
+	}
+	return all
+}
+
+func ports(e *engine.Engine, b *engine.Container) (all []network.Port) {
+	for _, point := range endpoints(e, b) {
+		all = append(all, point.Ports...)
+	}
+	return all
+}
+
+func eventsCommand() *cli.Command {
+	var since, until string
+	var filters []string
+	return command("events", "", "print what happens", 0, 0, []cli.Flag{
+		text(&since, "since", "begin at `TIME`"),
+		text(&until, "until", "end at `TIME`"),
+		many(&filters, "filter,f", "only `KEY=VALUE`"),
+		text(nil, "format", "json, or a `TEMPLATE`")},
+		func(c *cli.Context, e *engine.Engine) error {
+			begin, err := engine.ParseTime(since)
+			end, bad := engine.ParseTime(until)
+			if err = errors.Join(err, bad); err != nil {
+				return err
+			}
+			var wrong error
+			err = e.Events(begin, end, func(event monitor.Event) {
+				ok, err := matches(filters, func(key, value string) (bool, error) {
+					return matchEvent(event, key, value)
+				})
+				if ok && err == nil {
+					err = printEvent(event, c.String("format"))
+				}
+				wrong = errors.Join(wrong, err)
+			})
+			return errors.Join(wrong, err)
+		})
+}
+
+func matchEvent(v monitor.Event, key, value string) (bool, error) {
+	name := v.Actor.Attributes["name"]
+	switch key {
+	case "type":
+		return v.Type == value, nil
+	case "event":
+		return v.Action == value, nil
+	case "container", "network", "volume":
+		return v.Type == key && (strings.HasPrefix(v.Actor.ID, value) ||
+			name == value), nil
+	case "image":
+		return v.From == value, nil
+	case "label":
+		k, want, given := strings.Cut(value, "=")
+		got, has := v.Actor.Attributes[k]
+		return has && (!given || got == want), nil
+	}
+	return false, fmt.Errorf("invalid filter '%s'", key)
+}
+
+func printEvent(v monitor.Event, format string) error {
+	if format != "" {
+		return printRow(format, v)
+	}
+	var pairs []string
+	for key, value := range v.Actor.Attributes {
+		pairs = append(pairs, key+"="+value)
+	}
+	at := time.Unix(0, v.TimeNano).Format("2006-01-02T15:04:05.000000000Z07:00")
+	fmt.Println(at, v.Type, v.Action, v.Actor.ID,
+		"("+strings.Join(sorted(pairs), ", ")+")")
+	return nil
+}

@@ -1,0 +1,229 @@
+package engine
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+
+	"container-workshop/final/network"
+	"container-workshop/final/network/names"
+)
+
+// netPlan is what a start needs to know of the network before there is one.
+type netPlan struct {
+	ports    []network.Port
+	sockets  []*os.File // that hold the ports
+	dns      *names.Server
+	rootless string // pasta, slirp4netns, or any of them
+}
+
+func (p *netPlan) close() {
+	for _, s := range p.sockets {
+		s.Close()
+	}
+}
+
+// alone says that a mode has no endpoint of ours.
+func alone(mode string) bool {
+	return mode == "none" || mode == "host" ||
+		strings.HasPrefix(mode, "container:")
+}
+
+// checkNetwork turns --network into attachments.
+func (e *Engine) checkNetwork(c *Container, o *Options) error {
+	mode := cmp.Or(o.Network, "default")
+	if mode == "default" {
+		mode = names.Default
+		if e.Rootless {
+			mode = "rootless"
+		}
+	}
+	c.Options.Network = mode
+	user := mode != names.Default
+	switch {
+	case strings.HasPrefix(mode, "container:"):
+		if len(o.Publish) > 0 || o.PublishAll {
+			return errors.New("conflicting options: port publishing and the " +
+				"container type network mode")
+		} else if o.Hostname != "" {
+			return errors.New("conflicting options: hostname and the network " +
+				"mode")
+		}
+		_, err := e.Find(strings.TrimPrefix(mode, "container:"))
+		return err
+	case o.IP != "" && (alone(mode) || !user || e.Rootless):
+		return errors.New("user specified IP address is supported on user " +
+			"defined networks only")
+	case alone(mode):
+		return nil
+	case e.Rootless:
+		if slices.Contains([]string{"rootless", "pasta", "slirp4netns"}, mode) {
+			return nil
+		}
+		return fmt.Errorf("network %s: only root can make a bridge: use none, "+
+			"host, pasta, slirp4netns, or sudo", mode)
+	}
+	n, err := e.Networks.Get(mode)
+	if err == nil {
+		c.Networks = []Attachment{{n.Name, o.IP, o.Aliases}}
+	}
+	return err
+}
+
+// planNetwork takes the ports of the host and prepares names.
+func (e *Engine) planNetwork(c *Container) (p *netPlan, err error) {
+	p = &netPlan{}
+	mode := c.Options.Network
+	if e.Rootless && !alone(mode) {
+		p.rootless = mode
+	}
+	if p.ports, err = c.ports(); err != nil || alone(mode) {
+		return p, err
+	}
+	if p.rootless == "" {
+		p.ports, p.sockets, err = network.Open(p.ports)
+	}
+	if err == nil && slices.ContainsFunc(c.Networks, func(a Attachment) bool {
+		return a.Network != names.Default
+	}) {
+		p.dns = &names.Server{Dir: e.Networks.Dir, Container: c.ID}
+		p.dns.Upstream, err = network.Upstream(c.dnsOptions())
+	}
+	return p, err
+}
+
+func (c *Container) dnsOptions() network.DNS {
+	return network.DNS{Servers: c.Options.DNS}
+}
+
+// connect plugs the container's sandbox into its networks, and writes what its
+// /etc says of them.
+func (e *Engine) connect(c *Container, p *netPlan, pid int) error {
+	mode, kind := c.Options.Network, "host"
+	if strings.HasPrefix(mode, "container:") {
+		return nil
+	}
+	var own []netip.Addr
+	var gateway netip.Addr
+	dns := c.dnsOptions()
+	if p.rootless != "" {
+		point, server, err := e.Networks.Rootless(c.ID, pid,
+			strings.TrimPrefix(p.rootless, "rootless"), p.ports)
+		if err != nil {
+			return err
+		}
+		own, gateway = append(own, point.IP), point.Gateway
+		if server != "" && len(dns.Servers) == 0 {
+			dns.Servers = []string{server}
+		}
+	}
+	for i, a := range c.Networks {
+		ports := p.ports
+		if i > 0 {
+			ports = nil
+		}
+		point, err := e.attach(c, a, pid, ports)
+		if err != nil {
+			return err
+		}
+		own, gateway = append(own, point.IP), cmp.Or(gateway, point.Gateway)
+		if kind != "user" {
+			kind = "bridge"
+		}
+		if a.Network != names.Default {
+			kind = "user"
+		}
+	}
+	return e.writeEtc(c, kind, dns, own, gateway)
+}
+
+func (e *Engine) attach(c *Container, a Attachment, pid int,
+	ports []network.Port) (*network.Endpoint, error) {
+	return e.Networks.Connect(fmt.Sprintf("/proc/%d/ns/net", pid),
+		network.Request{Network: a.Network, Container: c.ID, Name: c.Name,
+			Aliases: append([]string{c.Short()}, a.Aliases...), IP: a.IP,
+			Ports: ports})
+}
+
+// writeEtc fills the files that the container sees as /etc/hostname, hosts and
+// resolv.conf. They keep their inodes: they are mounted already.
+func (e *Engine) writeEtc(c *Container, kind string, dns network.DNS,
+	own []netip.Addr, gateway netip.Addr) error {
+	hostname := cmp.Or(c.spec.Hostname, c.Short())
+	resolv, err := network.ResolvConf(kind, dns)
+	if err != nil {
+		return err
+	}
+	hosts, err := network.Hosts(hostname, c.Options.Domainname, own,
+		c.Options.AddHost, gateway)
+	if c.Options.Network == "host" {
+		if text, bad := os.ReadFile("/etc/hosts"); bad == nil {
+			hosts = string(text) + strings.Join(hostLines(hosts), "")
+		}
+	}
+	for name, text := range map[string]string{"hostname": hostname + "\n",
+		"hosts": hosts, "resolv.conf": resolv} {
+		err = cmp.Or(err, os.WriteFile(c.dir+"/"+name, []byte(text), 0o644))
+	}
+	return err
+}
+
+// hostLines are the lines of a hosts file that do not speak of loopback and
+// multicast: what --add-host has added.
+func hostLines(hosts string) (lines []string) {
+	for line := range strings.Lines(hosts) {
+		if addr, err := netip.ParseAddr(strings.Fields(line + " -")[0]); err == nil &&
+			!addr.IsLoopback() && !addr.IsMulticast() && addr.As16()[0] != 0xfe {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// Connect adds a container to a network, at once if it runs.
+func (e *Engine) Connect(c *Container, a Attachment) error {
+	if alone(c.Options.Network) {
+		return fmt.Errorf("container sharing network namespace with another "+
+			"container or host cannot be connected to any other network: %s",
+			c.Options.Network)
+	}
+	if slices.ContainsFunc(c.Networks, func(b Attachment) bool {
+		return a.Network == b.Network
+	}) {
+		return fmt.Errorf("endpoint with name %s already exists in network %s",
+			c.Name, a.Network)
+	}
+	if c.State.Pid != 0 {
+		if _, err := e.attach(c, a, c.State.Pid, nil); err != nil {
+			return err
+		}
+	}
+	return e.change(c, func() error {
+		c.Networks = append(c.Networks, a)
+		return nil
+	})
+}
+
+// Disconnect takes a container from a network.
+func (e *Engine) Disconnect(c *Container, name string) error {
+	i := slices.IndexFunc(c.Networks, func(a Attachment) bool {
+		return a.Network == name
+	})
+	if i < 0 {
+		return fmt.Errorf("container %s is not connected to network %s", c.ID,
+			name)
+	}
+	if err := e.Networks.Disconnect(c.ID, name); err != nil {
+		return err
+	}
+	return e.change(c, func() error {
+		c.Networks = slices.DeleteFunc(c.Networks, func(a Attachment) bool {
+			return a.Network == name
+		})
+		return nil
+	})
+}

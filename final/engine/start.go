@@ -1,0 +1,187 @@
+package engine
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"syscall"
+
+	"container-workshop/final/monitor"
+
+	"golang.org/x/sys/unix"
+)
+
+// StartOptions say who is there when a container starts.
+type StartOptions struct {
+	Owner         bool // we stay attached, and clean up
+	Restart       bool // for the restart policy
+	Width, Height uint16
+}
+
+// Start runs a container. It returns the socket of its monitor, to attach to or
+// to close; none if the container runs already.
+func (e *Engine) Start(c *Container, o StartOptions) (*os.File, error) {
+	release, err := e.hold(c)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	spec := c.spec
+	fresh, err := e.load(c.ID)
+	if err != nil {
+		return nil, err
+	}
+	*c = *fresh
+	c.spec = spec
+	again := c.State.Status == "restarting" && c.State.Monitor == os.Getpid()
+	if c.State.Running() && !(o.Restart && again) {
+		return nil, nil
+	}
+	if o.Restart && !again {
+		return nil, nil // stopped in the meantime
+	}
+	conn, err := e.launch(c, o)
+	if err != nil {
+		e.release(c)
+		code := 125
+		var failure *monitor.Failure
+		if errors.As(err, &failure) {
+			code = failure.Code
+		}
+		monitor.Update(c.dir, func(s *monitor.State) error {
+			s.Error, s.ExitCode = err.Error(), code
+			if s.Running() {
+				s.Status = "exited"
+			}
+			return nil
+		})
+		return nil, err
+	}
+	e.Event("container", "start", c)
+	return conn, nil
+}
+
+// launch makes the bundle, starts the monitor, which creates the container,
+// connects that to its networks, and lets it go.
+func (e *Engine) launch(c *Container, o StartOptions) (_ *os.File, err error) {
+	if rt, err := e.runtime(c); err == nil {
+		rt.Delete(true) // left by a crash
+	}
+	if c.spec == nil || len(c.spec.Linux.Namespaces) == 0 {
+		_, err = e.makeSpec(c, true)
+	}
+	if err != nil {
+		return nil, err
+	}
+	plan, err := e.planNetwork(c)
+	if err != nil {
+		return nil, err
+	}
+	defer plan.close()
+	if err = os.MkdirAll(c.run, 0o700); err != nil {
+		return nil, err
+	}
+	data, err := json.Marshal(c.spec)
+	if err == nil {
+		err = os.WriteFile(c.run+"/config.json", data, 0o600)
+	}
+	if err != nil {
+		return nil, err
+	}
+	conn, err := spawn(plan.sockets)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil { // the monitor gives up, too
+			raw, _ := conn.SyscallConn()
+			raw.Control(func(fd uintptr) {
+				unix.Shutdown(int(fd), unix.SHUT_WR)
+			})
+			io.Copy(io.Discard, conn)
+			conn.Close()
+		}
+	}()
+	config, err := e.monitorConfig(c, o, plan)
+	if err == nil {
+		err = monitor.SendJSON(conn, monitor.Create, config)
+	}
+	var pid int
+	if err == nil {
+		err = expect(conn, monitor.Created, &pid)
+	}
+	if err == nil {
+		err = e.connect(c, plan, pid)
+	}
+	if err == nil {
+		err = monitor.Send(conn, monitor.Start, nil)
+	}
+	if err == nil {
+		err = expect(conn, monitor.Started, nil)
+	}
+	return conn, err
+}
+
+// spawn starts a monitor in a session of its own. Our socket to it is polled.
+func spawn(sockets []*os.File) (*os.File, error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX,
+		unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socketpair", err)
+	}
+	theirs := os.NewFile(uintptr(pair[1]), "engine")
+	defer theirs.Close()
+	unix.SetNonblock(pair[0], true)
+	conn := os.NewFile(uintptr(pair[0]), "monitor")
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Args = []string{monitor.Name}
+	cmd.ExtraFiles = append([]*os.File{theirs}, sockets...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if os.Getenv("MINIDOCKER_DEBUG") != "" {
+		cmd.Stderr = os.Stderr
+	}
+	if err := cmd.Start(); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("start the monitor: %w", err)
+	}
+	return conn, cmd.Process.Release()
+}
+
+func (e *Engine) monitorConfig(c *Container, o StartOptions,
+	plan *netPlan) (*monitor.Config, error) {
+	size, files, err := logLimits(c.Options.LogOpt)
+	m := &monitor.Config{ID: c.ID, Dir: c.dir, Run: c.run,
+		Root: e.runtimeRoot(), Rootless: e.Rootless, TTY: c.Options.Tty,
+		Width: o.Width, Height: o.Height, OpenStdin: c.Options.Interactive,
+		StdinOnce: c.Options.Interactive && c.Options.Stdio,
+		Log:       c.LogFile(), LogSize: size, LogFiles: files, Owner: o.Owner,
+		Restarted: o.Restart, Restart: e.self("cleanup", "--restart", c.ID),
+		DNS: plan.dns, Attributes: c.attributes()}
+	if c.Options.Remove || len(c.Networks) > 0 || plan.rootless != "" {
+		m.Cleanup = e.self("cleanup", c.ID)
+	}
+	return m, err
+}
+
+// expect reads the monitor's answer into v.
+func expect(conn io.Reader, want byte, v any) error {
+	kind, data, err := monitor.Receive(conn)
+	switch {
+	case err != nil:
+		return fmt.Errorf("the container's monitor has died: %w", err)
+	case kind == monitor.Failed:
+		failure := &monitor.Failure{}
+		if err = json.Unmarshal(data, failure); err == nil {
+			err = failure
+		}
+		return err
+	case kind != want:
+		return fmt.Errorf("the monitor sent %d, not %d", kind, want)
+	case v != nil:
+		return json.Unmarshal(data, v)
+	}
+	return nil
+}
