@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"path/filepath"
+	"path"
 	"strings"
-	"syscall"
 	"time"
+
+	"container-workshop/final/layers"
 
 	"golang.org/x/sys/unix"
 )
@@ -29,81 +29,160 @@ func Source(path string, stdin io.Reader) (io.ReadCloser, error) {
 		return file, err
 	}
 	file.Close()
-	r, w := io.Pipe()
-	go func() { w.CloseWithError(Archive(path, w)) }()
-	return r, nil
+	return pack([]string{path}, "/"), nil
 }
 
-// Archive writes a directory as a tar archive, in the order of the names, and
-// without sockets. The same files give the same bytes.
-func Archive(dir string, w io.Writer) error {
-	archive, links := tar.NewWriter(w), map[[2]uint64]string{}
-	err := filepath.WalkDir(dir, func(p string, e fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		info, err := e.Info()
-		if err != nil || info.Mode()&fs.ModeSocket != 0 {
-			return err
-		}
-		name, _ := filepath.Rel(dir, p)
-		return archiveFile(archive, links, p, name, info)
-	})
-	if err == nil {
-		err = archive.Close()
+// CopyUp fills a volume's directory, if it is empty, with what the image has in
+// its place.
+func CopyUp(list []string, from, dir string) error {
+	old, err := os.ReadDir(dir)
+	if err != nil || len(old) > 0 {
+		return err
+	}
+	parent, base, err := layers.Lookup(list, from)
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	_, st, err := parent.Lstat(base)
+	parent.Close()
+	if err != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		return err
+	}
+	archive := pack(list, from)
+	defer archive.Close()
+	_, err = Extract(archive, dir, ExtractOptions{Into: true})
+	return err
+}
+
+func pack(list []string, from string) io.ReadCloser {
+	r, w := io.Pipe()
+	go func() { w.CloseWithError(Archive(list, from, w)) }()
+	return r
+}
+
+// Archive writes a directory of the layers, as they lie upon each other, as a
+// tar archive: in the order of the names, with times in whole seconds, without
+// sockets. The same files give the same bytes.
+func Archive(list []string, from string, w io.Writer) error {
+	dir, base, err := layers.Lookup(list, from)
+	if err == nil && base != "." {
+		parent := dir
+		dir, err = parent.Sub(base)
+		parent.Close()
+	}
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	a := &archive{tar.NewWriter(w), map[[2]uint64]string{}}
+	if err = a.add(dir, "", "."); err == nil {
+		err = a.Close()
 	}
 	return err
 }
 
-func archiveFile(archive *tar.Writer, links map[[2]uint64]string, path,
-	name string, info fs.FileInfo) error {
-	st, target := info.Sys().(*syscall.Stat_t), ""
-	if info.Mode()&fs.ModeSymlink != 0 {
-		target, _ = os.Readlink(path)
+type archive struct {
+	*tar.Writer
+	links map[[2]uint64]string // the first name of files that have several
+}
+
+// add writes one entry of dir, and all that is below. What vanishes meanwhile
+// has not been there.
+func (a *archive) add(dir *layers.Dir, in, name string) error {
+	where, st, err := dir.Lstat(name)
+	if err == unix.ENOENT {
+		return nil
+	} else if err != nil {
+		return fmt.Errorf("%s: %w", path.Join(in, name), err)
 	}
-	h, err := tar.FileInfoHeader(info, target)
-	if err != nil {
+	h := &tar.Header{Name: path.Join(in, name), Mode: int64(st.Mode & 0o7777),
+		Uid: int(st.Uid), Gid: int(st.Gid), Format: tar.FormatPAX,
+		ModTime: time.Unix(st.Mtim.Sec, 0)}
+	key := [2]uint64{st.Dev, st.Ino}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		h.Typeflag, h.Size = tar.TypeReg, st.Size
+	case unix.S_IFDIR:
+		h.Typeflag, h.Name, st.Nlink = tar.TypeDir, h.Name+"/", 1
+	case unix.S_IFLNK:
+		h.Typeflag = tar.TypeSymlink
+		if h.Linkname, err = os.Readlink(where); err != nil {
+			return err
+		}
+	case unix.S_IFIFO:
+		h.Typeflag = tar.TypeFifo
+	case unix.S_IFCHR, unix.S_IFBLK:
+		h.Typeflag = tar.TypeChar
+		if st.Mode&unix.S_IFMT == unix.S_IFBLK {
+			h.Typeflag = tar.TypeBlock
+		}
+		h.Devmajor = int64(unix.Major(st.Rdev))
+		h.Devminor = int64(unix.Minor(st.Rdev))
+	default:
+		return nil
+	}
+	if first := a.links[key]; first != "" {
+		h.Typeflag, h.Linkname, h.Size = tar.TypeLink, first, 0
+		return a.WriteHeader(h)
+	} else if st.Nlink > 1 {
+		a.links[key] = h.Name
+	}
+	if h.PAXRecords, err = xattrs(where); err != nil {
 		return err
 	}
-	h.Name, h.Format, h.Uname, h.Gname = name, tar.FormatPAX, "", ""
-	h.AccessTime, h.ChangeTime = time.Time{}, time.Time{}
-	if info.IsDir() {
-		h.Name += "/"
+	if err = a.WriteHeader(h); err != nil {
+		return fmt.Errorf("%s: %w", h.Name, err)
 	}
-	key := [2]uint64{st.Dev, st.Ino}
-	if first := links[key]; st.Nlink > 1 && !info.IsDir() {
-		if links[key] = name; first != "" {
-			links[key] = first
-			h.Typeflag, h.Linkname, h.Size = tar.TypeLink, first, 0
-			return archive.WriteHeader(h)
+	switch h.Typeflag {
+	case tar.TypeReg:
+		return a.copy(where, h.Size)
+	case tar.TypeDir:
+		return a.directory(dir, in, name)
+	}
+	return nil
+}
+
+func (a *archive) directory(dir *layers.Dir, in, name string) error {
+	if name != "." {
+		sub, err := dir.Sub(name)
+		if err != nil {
+			return err
+		}
+		defer sub.Close()
+		dir = sub
+	}
+	names, err := dir.Names()
+	for _, next := range names {
+		if err == nil {
+			err = a.add(dir, path.Join(in, name), next)
 		}
 	}
-	if h.PAXRecords, err = readXattrs(path); err != nil {
-		return err
-	}
-	if err = archive.WriteHeader(h); err != nil || !info.Mode().IsRegular() {
-		return err
-	}
-	file, err := os.Open(path)
+	return err
+}
+
+func (a *archive) copy(where string, size int64) error {
+	file, err := os.OpenFile(where, os.O_RDONLY|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	if _, err = io.Copy(archive, file); errors.Is(err, tar.ErrWriteTooLong) {
-		err = fmt.Errorf("%s grew while it was read", path)
+	if _, err = io.CopyN(a, file, size); err == io.EOF {
+		err = errors.New("a file shrank while it was read")
 	}
 	return err
 }
 
-// readXattrs leaves out overlayfs's own, and what the host's security modules
-// have put there.
-func readXattrs(path string) (map[string]string, error) {
-	list, value := make([]byte, 64<<10), make([]byte, 64<<10)
-	n, err := unix.Llistxattr(path, list)
-	if err == unix.EOPNOTSUPP || n == 0 {
+// xattrs leaves out overlayfs's own, and what only the host understands.
+func xattrs(path string) (map[string]string, error) {
+	n, err := unix.Llistxattr(path, nil)
+	if err == unix.EOPNOTSUPP || n == 0 && err == nil {
 		return nil, nil
-	} else if err != nil {
-		return nil, &os.PathError{Op: "listxattr", Path: path, Err: err}
+	}
+	list, value := make([]byte, 64<<10), make([]byte, 64<<10)
+	if n, err = unix.Llistxattr(path, list); err != nil {
+		return nil, fmt.Errorf("listxattr: %w", err)
 	}
 	records := map[string]string{}
 	for _, name := range strings.Split(strings.Trim(string(list[:n]), "\x00"),
@@ -114,7 +193,7 @@ func readXattrs(path string) (map[string]string, error) {
 		}
 		n, err := unix.Lgetxattr(path, name, value)
 		if err != nil {
-			return nil, &os.PathError{Op: "getxattr", Path: path, Err: err}
+			return nil, fmt.Errorf("getxattr %s: %w", name, err)
 		}
 		records["SCHILY.xattr."+name] = string(value[:n])
 	}

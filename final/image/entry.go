@@ -10,6 +10,8 @@ import (
 	"path"
 	"strings"
 
+	"container-workshop/final/layers"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -56,12 +58,12 @@ func (t *tree) replace(dir int, base string, h *tar.Header,
 	} else if err = os.RemoveAll(within(dir, base)); err != nil {
 		return err
 	}
-	if err = t.make(dir, base, h, r); err == nil && isWhiteout(&old) &&
+	if err = t.make(dir, base, h, r); err == nil && layers.IsWhiteout(&old) &&
 		h.Typeflag == tar.TypeDir {
 		err = setOpaque(within(dir, base))
 	}
 	if isDir { // parent may have been in there
-		t.forget()
+		t.in = ""
 	}
 	return err
 }
@@ -84,10 +86,6 @@ func (t *tree) whiteout(dir int, name string) error {
 		}
 	}
 	return err
-}
-
-func isWhiteout(s *unix.Stat_t) bool {
-	return s.Mode&unix.S_IFMT == unix.S_IFCHR && s.Rdev == 0
 }
 
 // setOpaque marks a directory for overlays that root mounts, and for those

@@ -19,6 +19,7 @@ import (
 type ExtractOptions struct {
 	MaxBytes int64        // 0: 64 GiB
 	MaxFiles int          // 0: 2 million
+	Into     bool         // the directory is there, and stays
 	Warn     func(string) // told once of each kind that cannot be had; or nil
 }
 
@@ -28,7 +29,7 @@ type ExtractOptions struct {
 // directory that the last entry was in, as the next one usually is.
 type tree struct {
 	root, parent int
-	in           string // parent's name
+	in           string // parent's name; "": to be looked up again
 	dirs         []*tar.Header
 	bytes        int64
 	files        int
@@ -42,8 +43,10 @@ type tree struct {
 // what overlayfs has instead of them. Only root can give files away and make
 // devices: for others all files are theirs, and a device is an error.
 func Extract(r io.Reader, dir string, o ExtractOptions) (int64, error) {
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		return 0, err
+	if !o.Into {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			return 0, err
+		}
 	}
 	fd, err := unix.Open(dir, unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -62,7 +65,7 @@ func Extract(r io.Reader, dir string, o ExtractOptions) (int64, error) {
 		err = t.finish()
 	}
 	t.forget()
-	if err != nil {
+	if err != nil && !o.Into {
 		RemoveAll(dir)
 	}
 	return t.bytes, err
@@ -179,7 +182,7 @@ func (t *tree) finish() error {
 
 // open finds the directory of an entry, and makes it if the archive has none.
 func (t *tree) open(dir string) (int, error) {
-	if dir == t.in && t.parent >= 0 {
+	if dir == t.in {
 		return t.parent, nil
 	}
 	fd, err := t.resolve(dir)
