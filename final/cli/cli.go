@@ -184,7 +184,7 @@ func eachContainer(c *cli.Context, e *engine.Engine,
 func normalise(app *cli.App, args []string) ([]string, error) {
 	out, rest := args[:1:1], args[1:]
 	flags, commands := app.Flags, app.Commands
-	for first := true; ; first = false {
+	for {
 		var names []string
 		var err error
 		// Where a command follows, and where one for the container does, the
@@ -194,7 +194,13 @@ func normalise(app *cli.App, args []string) ([]string, error) {
 		var options []string
 		options, names, err = split(flags, rest, stop)
 		if err != nil {
-			return nil, fmt.Errorf("%w: see %s --help", err, program)
+			last := out[len(out)-1]
+			err = fmt.Errorf("%w: see %s --help", err, last)
+			code := 1
+			if last == "run" || last == "exec" {
+				code = 125
+			}
+			return nil, &status{err, code}
 		}
 		out = append(out, options...)
 		i := -1
@@ -212,14 +218,14 @@ func normalise(app *cli.App, args []string) ([]string, error) {
 		out = append(out, names[0])
 		flags, commands = commands[i].Flags, commands[i].Subcommands
 		rest = names[1:]
-		_ = first
 	}
 }
 
 // split separates options with their values from other words.
 func split(flags []cli.Flag, args []string, stop bool) (options,
 	names []string, err error) {
-	takes := map[string]bool{}
+	takes := map[string]bool{"help": false, "version": false,
+		"generate-bash-completion": false}
 	for _, flag := range flags {
 		_, yes := flag.(*cli.BoolFlag)
 		for _, name := range flag.Names() {
@@ -249,6 +255,10 @@ func split(flags []cli.Flag, args []string, stop bool) (options,
 				continue
 			}
 			arg = "-" + name
+		}
+		name, _, _ = strings.Cut(name, "=")
+		if _, known := takes[name]; !known {
+			return nil, nil, fmt.Errorf("unknown flag: %s", arg)
 		}
 		options = append(options, arg)
 		if takes[name] && !strings.Contains(arg, "=") {

@@ -93,6 +93,10 @@ func removeCommand() *cli.Command {
 				if err == nil {
 					err = e.Remove(b, force, volumes)
 				}
+				if force && errors.As(err, new(*engine.NotFound)) {
+					fmt.Fprintln(os.Stderr, err)
+					err = nil
+				}
 				return err
 			})
 		})
@@ -141,6 +145,9 @@ func cleanupCommand() *cli.Command {
 			b, err := e.Find(c.Args().First())
 			if err == nil {
 				err = e.Cleanup(b, restart)
+			}
+			if errors.As(err, new(*engine.NotFound)) {
+				err = nil // somebody was faster
 			}
 			return err
 		})

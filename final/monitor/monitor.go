@@ -191,7 +191,8 @@ func (s *server) start(engine *os.File) error {
 			return err
 		}
 	}
-	s.clients[engine] = true
+	s.mu.Lock() // the container's first output comes after Started
+	defer s.mu.Unlock()
 	if err := s.container.Start(); err != nil {
 		return err
 	}
@@ -212,6 +213,7 @@ func (s *server) start(engine *os.File) error {
 	if err == nil {
 		err = Send(engine, Started, nil)
 	}
+	s.clients[engine] = true
 	go s.serveClient(engine, true)
 	go s.accept(listener)
 	return err
