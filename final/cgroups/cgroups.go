@@ -4,14 +4,11 @@
 package cgroups
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -38,24 +35,17 @@ func Create(path string, r *specs.LinuxResources) (*Cgroup, error) {
 		return nil, err
 	}
 	c := &Cgroup{map[string]string{}}
-	found := hierarchies()
-	for _, key := range sorted(found) {
-		dir, err := makeDirs(key, found[key], sub)
+	for key, root := range hierarchies() {
+		dir, failed := makeDirs(key, root, sub)
 		if dir != "" {
 			c.paths[key] = dir
 		}
-		// Its limits, and its end, would be those of others as well.
-		if pids, _ := procs(dir); len(pids) > 0 {
-			return nil, fmt.Errorf("cgroup %s: %s: process %d is in it: "+
-				"choose another path, or end that container",
-				version(key), dir, pids[0])
-		}
-		if err != nil {
-			c.Delete()
-			return nil, err
-		}
+		err = cmp.Or(err, failed)
 	}
-	if err := c.Set(r); err != nil {
+	if err == nil {
+		err = c.Set(r)
+	}
+	if err != nil {
 		c.Delete()
 		return nil, err
 	}
@@ -82,32 +72,30 @@ func (c *Cgroup) at(controller string) (dir string, v2 bool) {
 
 // tree is the hierarchy to look for processes in: they are in all of them.
 func (c *Cgroup) tree() string {
-	for _, key := range append([]string{"", "freezer"}, sorted(c.paths)...) {
-		if c.paths[key] != "" {
-			return c.paths[key]
-		}
+	for _, key := range sorted(c.paths) { // "", version 2, is the first
+		return c.paths[key]
 	}
 	return ""
 }
 
 // Add moves a process with all its threads into the cgroup. When a container
 // has made cgroups below its own (version 2 says EBUSY: no processes in the
-// middle), the place is where its first process is.
+// middle), the place is the first that takes it.
 func (c *Cgroup) Add(pid int) error {
-	for _, key := range sorted(c.paths) {
-		dir := c.paths[key]
-		err := write(dir+"/cgroup.procs", strconv.Itoa(pid))
-		if pids, _ := procs(dir); err == unix.EBUSY && len(pids) > 0 {
+	for _, dir := range c.paths {
+		text := strconv.Itoa(pid)
+		err := write(dir+"/cgroup.procs", text)
+		if err == unix.EBUSY {
 			below(dir, func(child string) {
-				if strings.Contains("\n"+read(child+"/cgroup.procs")+"\n",
-					fmt.Sprintf("\n%d\n", pids[0])) {
-					err = write(child+"/cgroup.procs", strconv.Itoa(pid))
+				if err != nil && len(words(child+"/cgroup.procs")) > 0 {
+					err = write(child+"/cgroup.procs", text)
 				}
 			})
 		}
 		if err != nil {
-			return fmt.Errorf("cgroup %s: move process %d into %s: %w%s",
-				version(key), pid, dir, err, hint(err, "cgroup.procs"))
+			return fmt.Errorf("cgroup %s: move process %d into it: %w: "+
+				"the process is gone, or the cgroup that it shares with this "+
+				"one is not ours: %s", dir, pid, err, delegate)
 		}
 	}
 	return nil
@@ -126,40 +114,34 @@ func (c *Cgroup) FD() (*os.File, error) {
 
 // Procs are the processes, those in cgroups below included.
 func (c *Cgroup) Procs() ([]int, error) {
-	if c.tree() == "" {
-		return nil, nil
-	}
-	return procs(c.tree())
+	return procs(c.tree()), nil
 }
 
 // procs reads cgroup.procs here and below. A process of another PID namespace
 // is 0 there: nobody whom we could mean.
-func procs(dir string) (pids []int, err error) {
-	err = below(dir, func(child string) {
+func procs(dir string) (pids []int) {
+	below(dir, func(child string) {
 		for _, word := range words(child + "/cgroup.procs") {
 			if pid, _ := strconv.Atoi(word); pid > 0 {
 				pids = append(pids, pid)
 			}
 		}
 	})
-	slices.Sort(pids)
-	return slices.Compact(pids), err
+	return pids
 }
 
 // below calls f for a cgroup and for those below it, the lowest first. Some
 // may come and go meanwhile.
-func below(dir string, f func(string)) error {
+func below(dir string, f func(string)) {
 	list, err := os.ReadDir(dir)
-	if dir == "" || errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
 	for _, entry := range list {
 		if entry.IsDir() {
 			below(filepath.Join(dir, entry.Name()), f)
 		}
 	}
-	f(dir)
-	return err
+	if err == nil {
+		f(dir)
+	}
 }
 
 // Delete removes the cgroup and those below it, and waits for processes that
@@ -168,8 +150,7 @@ func below(dir string, f func(string)) error {
 func (c *Cgroup) Delete() error {
 	var failed error
 	end := time.Now().Add(2 * time.Second)
-	for _, key := range sorted(c.paths) {
-		dir := c.paths[key]
+	for _, dir := range c.paths {
 		err := unix.Rmdir(dir)
 		for err == unix.EBUSY && time.Now().Before(end) {
 			below(dir, func(child string) { unix.Rmdir(child) })
@@ -178,10 +159,83 @@ func (c *Cgroup) Delete() error {
 			}
 		}
 		if err != nil && err != unix.ENOENT && err != unix.ENODEV {
-			pids, _ := procs(dir)
-			failed = errors.Join(failed, fmt.Errorf("cgroup %s: rmdir %s: %w"+
-				" (processes in it: %v)", version(key), dir, err, pids))
+			failed = fmt.Errorf("cgroup: rmdir %s: %w: processes in it: %v",
+				dir, err, procs(dir))
 		}
 	}
 	return failed
+}
+
+// Freeze stops all processes, or lets them go on. A process that forks
+// meanwhile, or one that sleeps in the kernel, keeps version 1 in the state
+// FREEZING. Asked again it looks again; now and then only thawing lets those on
+// that all wait for. Version 2 needs no controller for it, and freezes the
+// newborn, too.
+func (c *Cgroup) Freeze(freeze bool) error {
+	dir, v2 := c.at("freezer")
+	file, word := dir+"/freezer.state", map[bool]string{true: "FROZEN",
+		false: "THAWED"}
+	if v2 {
+		file, word = dir+"/cgroup.freeze", map[bool]string{true: "1",
+			false: "0"}
+	}
+	if dir == "" {
+		return fmt.Errorf("freeze: no cgroup: %s", delegate)
+	}
+	for n := 1; n < 1000; n++ {
+		if n%50 == 0 && !v2 {
+			write(file, word[false])
+			time.Sleep(10 * time.Millisecond)
+		}
+		if err := write(file, word[freeze]); err != nil {
+			return fmt.Errorf("freeze: set %s = %s: %w", file, word[freeze],
+				err)
+		}
+		if frozen, _ := c.Frozen(); frozen == freeze {
+			return nil
+		}
+		time.Sleep(time.Duration(n) * 10 * time.Microsecond)
+	}
+	write(file, word[false])
+	return fmt.Errorf("freeze %s: %w: a process does not stop", dir,
+		unix.EBUSY)
+}
+
+// Frozen tells whether all processes are stopped.
+func (c *Cgroup) Frozen() (bool, error) {
+	dir, v2 := c.at("freezer")
+	if v2 {
+		return pairs(dir + "/cgroup.events")["frozen"] == 1, nil
+	}
+	return read(dir+"/freezer.state") == "FROZEN", nil
+}
+
+// Kill sends a signal to every process, in the cgroups below as well. After
+// SIGKILL none is left that could fork; some may still be on their way out.
+// Version 2 has a file for that, cgroup.kill, since Linux 5.14. Otherwise all
+// are frozen first, or one could fork while we count.
+func (c *Cgroup) Kill(sig unix.Signal) error {
+	if sig == unix.SIGKILL && c.paths[""] != "" &&
+		write(c.paths[""]+"/cgroup.kill", "1") == nil {
+		// Who was frozen by version 1 dies when it thaws.
+		write(c.paths["freezer"]+"/freezer.state", "THAWED")
+		return nil
+	}
+	before, _ := c.Frozen()
+	for range 10 {
+		unfrozen := c.Freeze(true)
+		pids, err := c.Procs()
+		for _, pid := range pids {
+			if e := unix.Kill(pid, sig); e != nil && e != unix.ESRCH {
+				err = fmt.Errorf("kill %d: %w", pid, e)
+			}
+		}
+		if !before || sig == unix.SIGKILL {
+			c.Freeze(false)
+		}
+		if err != nil || unfrozen == nil || sig != unix.SIGKILL {
+			return err
+		}
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package cgroups
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"os"
@@ -31,71 +32,62 @@ func Controllers() map[string]string {
 
 // hierarchies finds the mount points: for version 1 by controller, for version
 // 2 as "". Version 1 names its controllers, among other things, in the options
-// of the mount; see proc_pid_mountinfo(5). What is mounted twice counts where
-// it was mounted first.
+// of the mount; see proc_pid_mountinfo(5).
 func hierarchies() map[string]string {
 	found := map[string]string{}
 	text, _ := os.ReadFile("/proc/self/mountinfo")
 	for line := range strings.Lines(string(text)) {
-		before, after, _ := strings.Cut(strings.TrimSpace(line), " - cgroup")
-		where, what := strings.Fields(before), strings.Fields(after)
-		if len(what) < 2 || len(where) < 5 {
+		before, after, ok := strings.Cut(strings.TrimSpace(line), " - cgroup")
+		if !ok {
 			continue
 		}
-		names := []string{""}
-		if !strings.HasPrefix(after, "2 ") {
-			names = strings.Split(what[len(what)-1], ",")
+		options := after[strings.LastIndex(after, " ")+1:]
+		if after[0] == '2' {
+			options = ""
 		}
-		for _, name := range names {
-			if found[name] == "" && !mountOption(name) {
-				found[name] = where[4]
+		for name := range strings.SplitSeq(options, ",") {
+			switch name {
+			case "rw", "ro", "xattr", "noprefix", "clone_children", "seclabel",
+				"cpuset_v2_mode", "favordynmods":
+			default:
+				if found[name] == "" && !strings.HasPrefix(name, "release_") {
+					found[name] = strings.Fields(before)[4]
+				}
 			}
 		}
 	}
 	return found
 }
 
-func mountOption(name string) bool {
-	switch name {
-	case "rw", "ro", "xattr", "noprefix", "clone_children", "seclabel",
-		"cpuset_v2_mode", "favordynmods":
-		return true
-	}
-	return strings.HasPrefix(name, "release_agent=")
-}
-
-// Path is where a container's cgroup is, below the root of each hierarchy.
+// cgroupPath is where a container's cgroup is, below the root of a hierarchy.
 // systemd's form is SLICE:PREFIX:NAME; the slice a-b.slice lies in a.slice. The
 // cgroup is made here, not by systemd, at the place where it would be.
 func cgroupPath(name string) (string, error) {
-	slice, unit, systemd := strings.Cut(name, ":")
 	clean := path.Clean("/" + name)
-	if prefix, id, ok := strings.Cut(unit, ":"); systemd && ok {
-		if slice == "" {
-			slice = "system.slice"
-		}
-		part, ok := strings.CutSuffix(slice, ".slice")
-		if !ok || id == "" || strings.Contains(name, "/") {
-			return "", fmt.Errorf("cgroup path %q: not SLICE.slice:PREFIX:NAME",
-				name)
-		}
-		dir := "/"
-		for i := range part {
-			if part != "-" && part[i] == '-' {
-				dir += part[:i] + ".slice/"
+	part := strings.Split(name, ":")
+	if len(part) == 3 && !strings.Contains(name, "/") {
+		slice := cmp.Or(part[0], "system.slice")
+		clean = "/"
+		for i, r := range slice {
+			if i > 0 && r == '-' {
+				clean += slice[:i] + ".slice/"
 			}
 		}
-		if part != "-" {
-			dir += slice + "/"
+		if slice != "-.slice" {
+			clean += slice + "/"
 		}
-		if strings.HasSuffix(id, ".slice") {
-			return dir + id, nil
+		if strings.HasSuffix(part[2], ".slice") {
+			clean += part[2]
+		} else {
+			clean += strings.TrimPrefix(part[1]+"-"+part[2], "-") + ".scope"
 		}
-		clean = dir + strings.TrimPrefix(prefix+"-"+id, "-") + ".scope"
+		if !strings.HasSuffix(slice, ".slice") || part[2] == "" {
+			clean = "/"
+		}
 	}
 	if clean == "/" || strings.ContainsAny(clean, "\n\x00") {
 		return "", fmt.Errorf("cgroup path %q: a container needs one below "+
-			"the root, such as /minidocker-ID", name)
+			"the root: /minidocker-ID, or x.slice:PREFIX:ID", name)
 	}
 	return clean, nil
 }
@@ -120,9 +112,14 @@ func makeDirs(key, root, sub string) (string, error) {
 			enable(at)
 		}
 		at += "/" + name
-		if err := unix.Mkdir(at, 0o755); err != nil && err != unix.EEXIST {
-			return "", fmt.Errorf("cgroup %s: mkdir %s: %w%s", version(key),
-				at, err, hint(err, ""))
+		err := unix.Mkdir(at, 0o755)
+		if pids := procs(dir); err == unix.EEXIST && len(pids) > 0 {
+			// Its limits, and its end, would be those of others as well.
+			return "", fmt.Errorf("cgroup %s: process %d is in it: choose "+
+				"another path, or end that container", dir, pids[0])
+		} else if err != nil && err != unix.EEXIST {
+			return "", fmt.Errorf("cgroup: mkdir %s: %w: %s", at, err,
+				hint(err, ""))
 		}
 		if key == "cpuset" {
 			inherit(at)
@@ -131,20 +128,20 @@ func makeDirs(key, root, sub string) (string, error) {
 	return dir, nil
 }
 
-// enable lets the cgroups below have every controller that there is. Where one
-// is refused, as all are where processes are (EBUSY: version 2 has them in
-// leaves only), the others may work: a limit that then lacks its file says so.
+// enable lets the cgroups below have every controller that there is. One may be
+// refused, and all are where processes are (EBUSY: version 2 has them in leaves
+// only): a limit that then lacks its file says so.
 func enable(dir string) {
-	have := words(dir + "/cgroup.subtree_control")
-	missing := words(dir + "/cgroup.controllers")
-	missing = slices.DeleteFunc(missing, func(name string) bool {
-		return slices.Contains(have, name)
-	})
 	file := dir + "/cgroup.subtree_control"
-	all := "+" + strings.Join(missing, " +")
-	if len(missing) > 0 && write(file, all) != nil {
-		for _, name := range missing {
-			write(file, "+"+name)
+	missing, have := "", words(file)
+	for _, name := range words(dir + "/cgroup.controllers") {
+		if !slices.Contains(have, name) {
+			missing += " +" + name
+		}
+	}
+	if missing != "" && write(file, missing) != nil {
+		for _, name := range strings.Fields(missing) {
+			write(file, name)
 		}
 	}
 }
@@ -174,13 +171,12 @@ func delegated(root string) (found string) {
 }
 
 func writable(dir string) bool {
+	ok := true
 	for _, file := range []string{dir, dir + "/cgroup.procs"} {
-		if unix.Faccessat(unix.AT_FDCWD, file, unix.W_OK,
-			unix.AT_EACCESS) != nil {
-			return false
-		}
+		ok = ok && unix.Faccessat(unix.AT_FDCWD, file, unix.W_OK,
+			unix.AT_EACCESS) == nil
 	}
-	return true
+	return ok
 }
 
 // privileged: root of the machine, not of a user namespace.
@@ -208,4 +204,8 @@ func words(file string) []string { return strings.Fields(read(file)) }
 
 func sorted(paths map[string]string) []string {
 	return slices.Sorted(maps.Keys(paths))
+}
+
+func exists(dir, file string) bool {
+	return unix.Access(dir+"/"+file, unix.F_OK) == nil
 }

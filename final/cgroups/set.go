@@ -1,6 +1,7 @@
 package cgroups
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"slices"
@@ -10,96 +11,83 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const delegate = "be root, or have a cgroup delegated to you, " +
-	"with the controllers that you need (systemd: Delegate=yes)"
+const delegate = "be root, or have a cgroup delegated to you, with the " +
+	"controllers that you need (systemd: Delegate=yes)"
 
-// A value is for one file of one controller, in the version that this machine
-// has of it.
-type value struct{ controller, dir, file, text string }
-
-// limits are the values to write. The first error that the translation meets
-// is kept: nothing is written then.
+// limits are values for files of the version that this machine has of each
+// controller. After an error in the translation nothing is written.
 type limits struct {
 	*Cgroup
 	list []value
 	err  error
 }
 
-// Set changes the limits that r names, and leaves the others.
+type value struct{ key, dir, file, text string }
+
+// Set changes the limits that r names, and leaves the others. Devices come
+// last, so that an error leaves them as they were.
 func (c *Cgroup) Set(r *specs.LinuxResources) error {
 	if r == nil {
 		return nil
 	}
 	l := &limits{Cgroup: c}
-	l.memory(r.Memory)
-	l.cpu(r.CPU)
-	l.pids(r.Pids)
-	l.blockIO(r.BlockIO)
-	l.hugepages(r.HugepageLimits)
-	l.rdma(r.Rdma)
-	l.network(r.Network)
-	l.unified(r.Unified)
-	if l.err != nil {
-		return l.err
-	}
-	// Devices last: an error before leaves them as they were.
-	if err := l.write(); err != nil {
+	l.memory(cmp.Or(r.Memory, &specs.LinuxMemory{}))
+	l.cpu(cmp.Or(r.CPU, &specs.LinuxCPU{}))
+	l.blockIO(cmp.Or(r.BlockIO, &specs.LinuxBlockIO{}))
+	l.others(r)
+	if err := cmp.Or(l.err, l.write()); err != nil {
 		return err
 	}
 	return c.devices(r.Devices)
 }
 
-// add takes the file and the text of the version at hand. No file means that
-// this version has nothing like it, and text says what instead.
-func (l *limits) add(controller, file1, text1, file2, text2 string) {
-	dir, v2 := l.at(controller)
-	file, text, name := file1, text1, "v1"
+func (l *limits) fail(format string, args ...any) {
+	l.err = cmp.Or(l.err, fmt.Errorf(format, args...))
+}
+
+// add takes text for a file of version 1 or of version 2, "" for none, whose
+// name begins with the controller's; no text is no limit. Who asks for none
+// needs no cgroup.
+func (l *limits) add(file1, file2, text string) {
+	controller, _, dot := strings.Cut(cmp.Or(file1, file2), ".")
+	dir, v2 := l.at(strings.Replace(controller, "blkio", "io", 1))
+	if v2 && text != "" && text[0] == '-' {
+		text = "max"
+	}
+	file, key := file1, "v1 "+controller
 	if v2 {
-		file, text, name = file2, text2, "v2"
+		file, key = file2, "v2"
 	}
 	switch {
-	case l.err != nil:
-	case dir == "" && len(l.paths) > 0:
-		l.err = fmt.Errorf("cgroup controller %s: no hierarchy, version 1 or "+
-			"2, has it for us: mount it, or %s", controller, delegate)
+	case text == "" || dir == "" && text == "max":
+	case !dot || controller == "cgroup" || controller == "":
+		l.fail("cgroup: %q is no file of a controller", file2)
 	case dir == "":
-		l.err = fmt.Errorf("cgroup controller %s: cannot limit without a "+
-			"cgroup: %s", controller, delegate)
+		l.fail("cgroup controller %s: no cgroup, of version 1 or 2, has it "+
+			"for us: %s", controller, delegate)
 	case file == "":
-		l.err = fmt.Errorf("cgroup %s %s: %s", name, controller, text)
+		l.fail("cgroup %s: %s: there is no such limit: %s exists only in "+
+			"the other version", key, controller, cmp.Or(file1, file2))
 	case file != path.Base(file):
-		l.err = fmt.Errorf("cgroup %s %s: %q is no file's name", name,
-			controller, file)
+		l.fail("cgroup %s: %q is no file of a controller", key, file)
 	default:
-		l.list = append(l.list, value{controller, dir, file, text})
+		l.list = append(l.list, value{key, dir, file, text})
 	}
 }
 
 // write: some pairs have to be written in an order that depends on what was
-// there (memory may not exceed memory and swap, nor a burst the quota, and
-// version 1 cannot hold more than the cgroup above). So what was refused is
-// tried again as long as others went through.
+// there (memory may not exceed memory and swap, nor a burst the quota). So what
+// was refused is tried again as long as others went through.
 func (l *limits) write() error {
 	for todo := l.list; len(todo) > 0; {
 		var failed []value
 		var first error
 		for _, v := range todo {
-			err := write(v.dir+"/"+v.file, v.text)
-			// Since Linux 5.16 version 1 takes it and does nothing.
-			if strings.Contains(v.file, ".kmem.") &&
-				parse(read(v.dir+"/"+v.file)) > 1<<62 {
-				err = unix.EOPNOTSUPP
-			}
-			if err != nil {
-				failed = append(failed, v)
-				if first == nil {
-					first = l.explain(v, err)
-				}
-			} else if first == nil {
-				first = missingCPUs(v)
+			if err := v.write(); err != nil {
+				failed, first = append(failed, v), cmp.Or(first, err)
 			}
 		}
-		if first != nil && (len(failed) == len(todo) || len(failed) == 0) {
+		if len(failed) == len(todo) {
 			return first
 		}
 		todo = failed
@@ -107,100 +95,68 @@ func (l *limits) write() error {
 	return nil
 }
 
-// missingCPUs: version 2 takes processors that are not there, and goes on
-// with all that are above; version 1 refuses, and so do we.
-func missingCPUs(v value) error {
+// write, and say which file of which hierarchy was refused. Two values are
+// taken without a word although nothing comes of them: processors that are not
+// there in version 2, and in version 1 since Linux 5.16 the kernel's memory.
+func (v value) write() error {
 	file := v.dir + "/" + v.file
-	asked, got := read(file), read(file+".effective")
-	if v.controller != "cpuset" || v.text == "" || got == "" || asked == got {
-		return nil
+	err := write(file, v.text)
+	got := read(file + ".effective")
+	if err == nil && got != "" && read(file) != got {
+		write(file, "")
+		err = unix.ERANGE
+	} else if strings.Contains(file, ".kmem.") && parse(read(file)) > 1<<62 {
+		err = unix.EOPNOTSUPP
 	}
-	write(file, "")
-	return fmt.Errorf("set %s = %s: %w: available: %s", file, asked,
-		unix.EINVAL, read(file+".effective"))
+	why := hint(err, v.file)
+	if controller, _, _ := strings.Cut(v.file, "."); v.key == "v2" &&
+		err == unix.ENOENT {
+		why = notEnabled(v.dir, controller)
+	}
+	if err != nil {
+		return fmt.Errorf("cgroup %s: set %s = %s: %w: %s", v.key, file, v.text,
+			err, why)
+	}
+	return nil
 }
 
-// explain says which file of which hierarchy, and what helps.
-func (l *limits) explain(v value, err error) error {
-	key := v.controller
-	if dir, v2 := l.at(key); v2 {
-		key = ""
-		if err == unix.ENOENT && !exists(dir, v.file) {
-			if why := notEnabled(dir, v.controller); why != "" {
-				return fmt.Errorf("cgroup v2: set %s = %s: controller %s is "+
-					"missing in %s: %s", v.file, v.text, v.controller, dir, why)
-			}
-		}
-	}
-	return fmt.Errorf("cgroup %s: set %s/%s = %s: %w%s", version(key), v.dir,
-		v.file, strings.TrimSpace(v.text), err, hint(err, v.file))
-}
-
-// notEnabled finds the cgroup above that does not hand a controller down.
+// notEnabled says how a controller gets to a cgroup of version 2: the one above
+// has to hand it down, for which no process may be in there.
 func notEnabled(dir, controller string) string {
 	if slices.Contains(words(dir+"/cgroup.controllers"), controller) {
-		return ""
+		return hint(unix.ENOENT, controller)
 	}
-	for up := path.Dir(dir); exists(up, "cgroup.controllers"); {
-		if !slices.Contains(words(up+"/cgroup.controllers"), controller) {
-			up = path.Dir(up)
-			continue
+	for up := path.Dir(dir); exists(up, "cgroup.controllers"); up =
+		path.Dir(up) {
+		if slices.Contains(words(up+"/cgroup.controllers"), controller) {
+			return fmt.Sprintf("%s has %d processes, but a controller is "+
+				"handed down only where none is: move them into a cgroup "+
+				"below it, then echo +%s >%[1]s/cgroup.subtree_control", up,
+				len(words(up+"/cgroup.procs")), controller)
 		}
-		why := "echo +" + controller + " >" + up + "/cgroup.subtree_control"
-		if pids := words(up + "/cgroup.procs"); len(pids) > 0 {
-			why = fmt.Sprintf("move the %d processes in %s into a cgroup "+
-				"below it first, then %s", len(pids), up, why)
-		}
-		return why
 	}
-	return "this kernel has it not, version 1 has it, or " + delegate
+	return "controller " + controller + " is not in this hierarchy: this " +
+		"kernel has it not, version 1 has it, or " + delegate
 }
 
 // hint is what helps, as far as an error number tells.
 func hint(err error, file string) string {
-	text := ""
 	switch err {
 	case unix.EACCES, unix.EPERM, unix.EROFS:
-		text = delegate
-		if file == "cgroup.procs" {
-			text += "; a process can be moved only below what both its " +
-				"cgroups have in common, if that is delegated, too: " +
-				"systemd-run --user --scope"
-		}
+		return delegate
 	case unix.EBUSY:
-		text = "something in there is in use"
-		if strings.HasPrefix(file, "memory.") {
-			text = "more than that is in use already"
-		}
+		return "more than that is in use already"
 	case unix.EINVAL, unix.ERANGE:
-		text = "not in the range of the kernel, or more than the cgroup " +
-			"above allows"
-	case unix.EOPNOTSUPP:
-		text = "this kernel has no such limit any more"
+		return "out of range, or not available, or not in the cgroup above"
 	case unix.ENODEV, unix.ENXIO:
-		text = "there is no such device; disks are whole disks, not partitions"
-	case unix.ENOENT:
-		text = "this kernel was built or booted without it"
+		return "there is no such device; disks are whole disks, not partitions"
+	case unix.ENOENT, unix.EOPNOTSUPP:
 		if strings.Contains(file, "sw") {
-			text += " (swapaccount=1)"
+			return "boot with swapaccount=1 to count swap"
 		} else if strings.Contains(file, "weight") {
-			text += "; weights need the I/O scheduler bfq"
+			return "weights need the I/O scheduler bfq"
 		}
+		return "this kernel has no such limit"
 	}
-	if text == "" {
-		return ""
-	}
-	return ": " + text
-}
-
-func exists(dir, file string) bool {
-	return unix.Access(dir+"/"+file, unix.F_OK) == nil
-}
-
-// version says which hierarchy is meant.
-func version(key string) string {
-	if key == "" {
-		return "v2"
-	}
-	return "v1 " + key
+	return "see cgroups(7)"
 }

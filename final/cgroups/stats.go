@@ -1,11 +1,14 @@
 package cgroups
 
 import (
+	"cmp"
+	"fmt"
 	"math"
-	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // Stats is what `events --stats` prints, in runc's JSON. Times are
@@ -19,21 +22,17 @@ type Stats struct {
 }
 
 type CPU struct {
-	Usage      CPUUsage   `json:"usage"`
-	Throttling Throttling `json:"throttling"`
-}
-
-type CPUUsage struct {
-	Total  uint64   `json:"total"`
-	Percpu []uint64 `json:"percpu,omitempty"`
-	Kernel uint64   `json:"kernel"`
-	User   uint64   `json:"user"`
-}
-
-type Throttling struct {
-	Periods          uint64 `json:"periods"`
-	ThrottledPeriods uint64 `json:"throttledPeriods"`
-	ThrottledTime    uint64 `json:"throttledTime"`
+	Usage struct {
+		Total  uint64   `json:"total"`
+		Percpu []uint64 `json:"percpu,omitempty"`
+		Kernel uint64   `json:"kernel"`
+		User   uint64   `json:"user"`
+	} `json:"usage"`
+	Throttling struct {
+		Periods          uint64 `json:"periods"`
+		ThrottledPeriods uint64 `json:"throttledPeriods"`
+		ThrottledTime    uint64 `json:"throttledTime"`
+	} `json:"throttling"`
 }
 
 // Memory: no limit is math.MaxUint64.
@@ -72,117 +71,96 @@ type BlkioEntry struct {
 
 // Stats reads all counters. What this machine does not count is 0.
 func (c *Cgroup) Stats() (*Stats, error) {
-	s := &Stats{Hugetlb: map[string]MemoryEntry{}}
-	c.cpuStats(&s.CPU)
-	c.memoryStats(&s.Memory)
-	c.blkioStats(&s.Blkio)
-	dir, _ := c.at("pids")
-	s.Pids.Current = parse(read(dir + "/pids.current"))
-	if n := parse(read(dir + "/pids.max")); n != math.MaxUint64 {
+	pids, _ := c.at("pids")
+	s := &Stats{CPU: c.cpuStats(), Memory: c.memoryStats(),
+		Pids:    Pids{Current: number(pids, "pids.current")},
+		Hugetlb: map[string]MemoryEntry{}}
+	if n := number(pids, "pids.max"); n != math.MaxUint64 {
 		s.Pids.Limit = n
 	}
-	dir, _ = c.at("hugetlb")
-	files, _ := filepath.Glob(dir + "/hugetlb.*B.*current")
-	files1, _ := filepath.Glob(dir + "/hugetlb.*B.usage_in_bytes")
-	for _, file := range append(files, files1...) {
-		size := strings.Split(path.Base(file), ".")[1]
-		name := "/hugetlb." + size
+	c.blkioStats(&s.Blkio)
+	dir, _ := c.at("hugetlb")
+	files, _ := filepath.Glob(dir + "/hugetlb.*B.[cu]*") // current, usage
+	for _, file := range files {
+		size := strings.Split(filepath.Base(file), ".")[1]
+		name := "hugetlb." + size
 		s.Hugetlb[size] = MemoryEntry{Usage: parse(read(file)),
-			Max:     parse(read(dir + name + ".max_usage_in_bytes")),
-			Failcnt: parse(read(dir + name + ".failcnt"))}
+			Max:     number(dir, name+".max_usage_in_bytes"),
+			Failcnt: number(dir, name+".failcnt")}
 	}
 	return s, nil
 }
 
-func (c *Cgroup) cpuStats(s *CPU) {
-	dir, v2 := c.at("cpu")
-	n := pairs(dir + "/cpu.stat")
-	s.Throttling = Throttling{n["nr_periods"], n["nr_throttled"],
-		n["throttled_time"] + n["throttled_usec"]*1000}
-	if v2 {
-		s.Usage = CPUUsage{Total: n["usage_usec"] * 1000,
-			Kernel: n["system_usec"] * 1000, User: n["user_usec"] * 1000}
-		return
-	}
+func (c *Cgroup) cpuStats() (s CPU) {
+	dir, _ := c.at("cpu")
+	n := pairs(dir + "/cpu.stat") // nanoseconds in version 1
+	s.Throttling.Periods = n["nr_periods"]
+	s.Throttling.ThrottledPeriods = n["nr_throttled"]
+	s.Throttling.ThrottledTime = n["throttled_time"] + n["throttled_usec"]*1000
 	dir, _ = c.at("cpuacct")
-	s.Usage = CPUUsage{Total: parse(read(dir + "/cpuacct.usage")),
-		Kernel: parse(read(dir + "/cpuacct.usage_sys")),
-		User:   parse(read(dir + "/cpuacct.usage_user"))}
+	s.Usage.Total = n["usage_usec"]*1000 + number(dir, "cpuacct.usage")
+	s.Usage.Kernel = n["system_usec"]*1000 + number(dir, "cpuacct.usage_sys")
+	s.Usage.User = n["user_usec"]*1000 + number(dir, "cpuacct.usage_user")
 	for _, word := range words(dir + "/cpuacct.usage_percpu") {
 		s.Usage.Percpu = append(s.Usage.Percpu, parse(word))
 	}
+	return s
 }
 
-func (c *Cgroup) memoryStats(s *Memory) {
+func (c *Cgroup) memoryStats() (s Memory) {
 	dir, v2 := c.at("memory")
 	s.Raw = pairs(dir + "/memory.stat")
+	s.Cache = s.Raw["cache"] + s.Raw["file"] // version 1, version 2
 	if !v2 {
 		entry := func(name string) MemoryEntry {
-			n := func(file string) uint64 {
-				return parse(read(dir + "/memory." + name + file))
-			}
-			return MemoryEntry{n("limit_in_bytes"), n("usage_in_bytes"),
-				n("max_usage_in_bytes"), n("failcnt")}
+			return MemoryEntry{number(dir, name+".limit_in_bytes"),
+				number(dir, name+".usage_in_bytes"),
+				number(dir, name+".max_usage_in_bytes"),
+				number(dir, name+".failcnt")}
 		}
-		s.Usage, s.Swap, s.Kernel = entry(""), entry("memsw."), entry("kmem.")
-		s.Cache = s.Raw["cache"]
-		return
+		s.Usage, s.Swap = entry("memory"), entry("memory.memsw")
+		s.Kernel = entry("memory.kmem")
+		return s
 	}
-	n := func(file string) uint64 { return parse(read(dir + "/memory." + file)) }
-	s.Cache = s.Raw["file"]
-	s.Usage = MemoryEntry{n("max"), n("current"), n("peak"),
+	s.Usage = MemoryEntry{number(dir, "memory.max"),
+		number(dir, "memory.current"), number(dir, "memory.peak"),
 		pairs(dir + "/memory.events")["max"]}
-	s.Swap = MemoryEntry{Usage: s.Usage.Usage + n("swap.current"),
-		Limit: math.MaxUint64, Failcnt: pairs(dir + "/memory.swap.events")["max"]}
-	if swap := n("swap.max"); max(swap, s.Usage.Limit) != math.MaxUint64 {
+	s.Swap = MemoryEntry{Limit: math.MaxUint64,
+		Usage: s.Usage.Usage + number(dir, "memory.swap.current")}
+	if swap := number(dir, "memory.swap.max"); max(swap, s.Usage.Limit) !=
+		math.MaxUint64 {
 		s.Swap.Limit = swap + s.Usage.Limit
 	}
 	s.Kernel.Usage = s.Raw["kernel"]
+	return s
 }
 
-// blkioStats: "8:0 Read 4096" a line in version 1, "8:0 rbytes=4096 ..." in
-// version 2.
+// blkioStats: lines such as "8:0 Read 4096" in version 1, and one line for a
+// disk in version 2, "8:0 rbytes=4096 wbytes=0 rios=1 wios=0".
 func (c *Cgroup) blkioStats(s *Blkio) {
-	dir, v2 := c.at("io")
-	parts := func(file string, f func(disk BlkioEntry, words []string)) {
+	dir, _ := c.at("io")
+	ops := map[byte]string{'r': "Read", 'w': "Write", 'd': "Discard"}
+	for _, file := range []string{"io.stat",
+		"blkio.throttle.io_service_bytes_recursive",
+		"blkio.throttle.io_serviced_recursive"} {
 		for line := range strings.Lines(read(dir + "/" + file)) {
-			words := strings.Fields(line)
-			major, minor, ok := strings.Cut(words[0], ":")
-			if ok {
-				f(BlkioEntry{Major: parse(major), Minor: parse(minor)}, words[1:])
+			f := strings.Fields(strings.ReplaceAll(line, "=", " "))
+			major, minor, disk := strings.Cut(f[0], ":")
+			for i := 1; disk && i+1 < len(f); i += 2 {
+				e := BlkioEntry{parse(major), parse(minor), cmp.Or(
+					ops[f[i][0]], f[i]), parse(f[i+1])}
+				if strings.Contains(file+f[i], "bytes") {
+					s.IoServiceBytesRecursive = append(
+						s.IoServiceBytesRecursive, e)
+				} else {
+					s.IoServicedRecursive = append(s.IoServicedRecursive, e)
+				}
 			}
 		}
 	}
-	add := func(list *[]BlkioEntry, disk BlkioEntry, op, n string) {
-		disk.Op, disk.Value = op, parse(n)
-		*list = append(*list, disk)
-	}
-	if !v2 {
-		const file = "blkio.throttle.io_service"
-		parts(file+"_bytes_recursive", func(disk BlkioEntry, w []string) {
-			add(&s.IoServiceBytesRecursive, disk, w[0], w[1])
-		})
-		parts(file+"d_recursive", func(disk BlkioEntry, w []string) {
-			add(&s.IoServicedRecursive, disk, w[0], w[1])
-		})
-		return
-	}
-	parts("io.stat", func(disk BlkioEntry, words []string) {
-		for _, word := range words {
-			key, n, _ := strings.Cut(word, "=")
-			switch key {
-			case "rbytes":
-				add(&s.IoServiceBytesRecursive, disk, "Read", n)
-			case "wbytes":
-				add(&s.IoServiceBytesRecursive, disk, "Write", n)
-			case "rios":
-				add(&s.IoServicedRecursive, disk, "Read", n)
-			case "wios":
-				add(&s.IoServicedRecursive, disk, "Write", n)
-			}
-		}
-	})
 }
+
+func number(dir, file string) uint64 { return parse(read(dir + "/" + file)) }
 
 // parse: "max" is no limit. What is not there is 0.
 func parse(text string) uint64 {
@@ -201,4 +179,52 @@ func pairs(file string) map[string]uint64 {
 		found[name] = parse(n)
 	}
 	return found
+}
+
+// OOMKills is how many processes the kernel has killed for want of memory.
+func (c *Cgroup) OOMKills() (int, error) {
+	dir, _ := c.at("memory")
+	return int(pairs(dir + "/memory.events")["oom_kill"] +
+		pairs(dir + "/memory.oom_control")["oom_kill"]), nil
+}
+
+// OOM calls event each time memory has run out, until the cgroup is removed
+// or stop is closed. Version 1 adds to an eventfd(2) then, and once more when
+// the cgroup is removed; version 2 wakes up who polls memory.events.
+func (c *Cgroup) OOM(stop <-chan struct{}, event func()) error {
+	dir, v2 := c.at("memory")
+	file, flags := dir+"/memory.events", int16(unix.POLLPRI)
+	if !v2 {
+		file, flags = dir+"/memory.oom_control", unix.POLLIN
+	}
+	fd, err := unix.Open(file, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	watched := fd
+	if err == nil {
+		defer unix.Close(fd)
+	}
+	if err == nil && !v2 {
+		watched, _ = unix.Eventfd(0, unix.EFD_CLOEXEC)
+		defer unix.Close(watched)
+		err = write(dir+"/cgroup.event_control", fmt.Sprint(watched, " ", fd))
+	}
+	if err != nil {
+		return fmt.Errorf("watch %s: %w", file, err)
+	}
+	for last := pairs(file)["oom"]; ; {
+		n, _ := unix.Poll([]unix.PollFd{{Fd: int32(watched),
+			Events: flags}}, 200)
+		select {
+		case <-stop:
+			return nil
+		default:
+		}
+		now := pairs(file)["oom"]
+		if !exists(dir, "cgroup.procs") {
+			return nil
+		} else if now > last || !v2 && n > 0 {
+			unix.Read(watched, make([]byte, 8))
+			event()
+		}
+		last = now
+	}
 }
