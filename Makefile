@@ -126,5 +126,6 @@ clean: ## remove what make made: bin/ rootfs/ .cache/
 
 FORCE:
 
+-include final/final.mk
 -include vagrant/qemu/qemu.mk
 -include vagrant/vagrant.mk

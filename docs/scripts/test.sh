@@ -1,5 +1,5 @@
 #!/bin/bash
-# test.sh all|STEP: run the suites and count. make has built the programs.
+# test.sh all|STEP|final[/DIR]: run the suites and count. make has built the programs.
 #   RUN=regexp   only these tests         V=1      show each test's lines
 #   STRICT=1     a skip is a failure      SUDO=    never use sudo
 #   JOBS=2       suites at a time         TIMEOUT=10m
@@ -40,6 +40,14 @@ steps() { # NUMBER|all: the directories
 			esac
 		fi
 	done
+}
+
+# finals all|final|final/DIR: the directories of final/ that have tests.
+finals() {
+	case $1 in
+	all | final) find final -name '*_test.go' -printf '%h\n' | sort -u ;;
+	final/*) echo "${1%/}" ;;
+	esac
 }
 
 # report SUITE STATUS SECONDS: what failed, then the suite's line.
@@ -87,6 +95,20 @@ step() {
 	fi
 }
 
+final() { # DIR
+	local name=${1//\//-}
+	local env=("MINIDOCKER=$top/bin/minidocker" "MINIRUNC=$top/bin/minidocker"
+		"ROOTFS=$rootfs" "STRICT=${STRICT:-}")
+	if [ ! -x "$out/$name.test" ]; then
+		echo "no test could be built" >"$out/$name.log"
+		report "$name" 1 0
+	else
+		# shellcheck disable=SC2046 # the options are words
+		run "$name" "$1" "${as_root[@]}" env "${env[@]}" "$out/$name.test" \
+			$(options)
+	fi
+}
+
 # The transcripts that need root run under sudo, too. Some of them build: with
 # the caller's caches, so that nothing is downloaded for root.
 docs() {
@@ -118,15 +140,17 @@ start() {
 }
 
 list=$(steps "$what")
-if [ -z "$list" ]; then echo "there is no step $what" >&2; exit 1; fi
+final=$(finals "$what")
+if [ -z "$list$final" ]; then echo "there is no step $what" >&2; exit 1; fi
 lint=0
 if [ "$what" = all ]; then "$scripts/lint.sh" fast || lint=1; fi
-for s in $list; do compile "$s" "$s" || true; done
+for s in $list $final; do compile "$s" "${s//\//-}" || true; done
 ask_for_root
 # The chapters build in network namespaces from which nothing is reachable.
 if [ "$what" = all ]; then go mod download || true; fi
 if [ "$what" = all ] && compile docs docs; then start docs; fi
 for s in $list; do start step "$s"; done
+for s in $final; do start final "$s"; done
 wait
 
 if [ "$what" = all ] && [ ! -e "$out/docs.counts" ]; then

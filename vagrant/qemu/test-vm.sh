@@ -113,6 +113,7 @@ pack() {
 	chmod -R go+rX "$files"
 	cat >"$files/env" <<-END
 		SUITE='$name'
+		DIR='$1'
 		RUN='${RUN:-}'
 		LIMIT=$SUITE_TIMEOUT
 	END

@@ -59,7 +59,7 @@ ip link set lo up
 chown -R 1000:1000 /home/student
 
 [ -e /suite/env ] || quit "nothing to run: /suite/env is missing"
-# shellcheck disable=SC1091 # written by test-vm.sh: SUITE, RUN, LIMIT
+# shellcheck disable=SC1091 # written by test-vm.sh: SUITE, DIR, RUN, LIMIT
 . /suite/env
 
 # The test binary runs in an empty directory, as root. A suite that hangs is
@@ -67,10 +67,18 @@ chown -R 1000:1000 /home/student
 mkdir -p /tmp/scratch
 cd /tmp/scratch || quit "no scratch directory"
 export STRICT=1 TMPDIR=/tmp ROOTFS=/suite/rootfs STEP_BIN="/suite/$SUITE"
-export STEP_C=/suite/c MINIDOCKER=/suite/minidocker
+export STEP_C=/suite/c
 rmdir /suite/c 2>/dev/null && unset STEP_C
-[ -e "$MINIDOCKER" ] || unset MINIDOCKER
-[ ! -d /suite/testdata ] || cp -r /suite/testdata .
+# Where final/ is tested it looks like the repository: DIR, rootfs, testdata.
+case $DIR in
+final*)
+	export MINIDOCKER=/suite/minidocker MINIRUNC=/suite/minidocker
+	ln -s /suite/rootfs rootfs
+	mkdir -p "$DIR"
+	cd "$DIR" || quit "no $DIR"
+	[ ! -d /suite/testdata ] || cp -r /suite/testdata .
+	;;
+esac
 read -r uptime _ </proc/uptime
 status "boot $uptime"
 echo "=== suite $SUITE"

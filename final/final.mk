@@ -1,0 +1,18 @@
+# minidocker; included by the root Makefile.
+.PHONY: build-final test-final bench
+
+build: bin/minidocker
+
+build-final: bin/minidocker ## build minidocker into bin/
+
+# go build knows what has changed.
+bin/minidocker: FORCE
+	@if [ -e final/main.go ]; then $(GOBUILD) -o $@ ./final; fi
+
+test-final: build-final rootfs ## the tests of final/ (FINAL=final/DIR: only that)
+	@$(SCRIPTS)/test.sh $(or $(FINAL),final)
+
+bench: build-final rootfs ## minidocker against runc, podman, docker (RUNS=30)
+	@mkdir -p .cache/bench
+	$(CC) $(CFLAGS) -static -o .cache/bench/floor final/bench/floor.c
+	@final/bench/bench.sh
