@@ -37,7 +37,7 @@ func runtimeMain(args []string) int {
 	log := &logger{}
 	runtime.Warn = func(text string) { log.write("warning", text) }
 	app := &cli.App{Name: filepath.Base(args[0]), HideHelpCommand: true,
-		Usage: "an OCI runtime: create a container from a bundle and start it",
+		Usage:   "an OCI runtime: create a container from a bundle and start it",
 		Version: fmt.Sprintf("%s\nspec: %s", Version, specs.Version),
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "root", Value: root,

@@ -66,14 +66,10 @@ func runBundle(c *cli.Context) error {
 		}
 		return box.InitPid, box.Start()
 	}
-	code, err := attend(c, begin, func() (bool, error) {
-		config := filepath.Join(o.Bundle, "config.json")
-		var s specs.Spec
-		data, err := os.ReadFile(config)
-		if err == nil {
-			err = json.Unmarshal(data, &s)
-		}
-		return s.Process != nil && s.Process.Terminal, err
+	code, err := attend(c, begin, func() bool {
+		var s struct{ Process specs.Process }
+		data, _ := os.ReadFile(filepath.Join(o.Bundle, "config.json"))
+		return json.Unmarshal(data, &s) == nil && s.Process.Terminal
 	})
 	if box != nil && (err != nil || !c.Bool("detach") && !c.Bool("keep")) {
 		err = errors.Join(err, box.Delete(true))
@@ -94,7 +90,7 @@ func execProcess(c *cli.Context, box *runtime.Container) error {
 		return box.Exec(p, runtime.ExecOptions{PidFile: o.PidFile,
 			ConsoleSocket: o.ConsoleSocket, Console: console,
 			PreserveFDs: o.PreserveFDs})
-	}, func() (bool, error) { return p.Terminal, nil })
+	}, func() bool { return p.Terminal })
 	if err == nil && code != 0 {
 		err = &status{nil, code}
 	}
@@ -148,14 +144,9 @@ func process(c *cli.Context, box *runtime.Container) (*specs.Process, error) {
 // attend runs what begin starts and serves it to its end: it passes signals
 // on, and what is typed. The exit status is a shell's.
 func attend(c *cli.Context, begin func(*os.File) (int, error),
-	terminals func() (bool, error)) (code int, err error) {
-	tty, err := terminals()
-	if err != nil {
-		return 0, err
-	}
-	if c.Bool("detach") || c.String("console-socket") != "" {
-		tty = false
-	}
+	terminals func() bool) (code int, err error) {
+	tty := !c.Bool("detach") && c.String("console-socket") == "" &&
+		terminals()
 	signals := make(chan os.Signal, 64)
 	if !c.Bool("detach") {
 		signal.Notify(signals)

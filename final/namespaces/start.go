@@ -69,7 +69,7 @@ func (p *Plan) Start() (int, error) {
 	defer unix.Munmap(shared)
 	r := (*report)(unsafe.Pointer(&shared[0]))
 	mask := new(uint64)
-	files, err := p.plan(gate[1], r, mask)
+	files, err := p.plan(gate, r, mask)
 	pid, errno := 0, syscall.Errno(0)
 	if err == nil {
 		pid, errno = p.clone(r, mask)
@@ -124,7 +124,7 @@ func waitFor(pid int) {
 // plan lists the calls, in an order that matters: what belongs to the host can
 // be joined only before a user namespace, what belongs to that only after it.
 // Our files are copied high up first, out of the way of each other's numbers.
-func (p *Plan) plan(gate int, r *report, mask *uint64) ([]int, error) {
+func (p *Plan) plan(gate [2]int, r *report, mask *uint64) ([]int, error) {
 	p.calls = []call{{}} // number 0 is none
 	if p.Dir != "" {
 		p.add("chdir to "+p.Dir, unix.SYS_CHDIR, p.text(p.Dir))
@@ -137,8 +137,10 @@ func (p *Plan) plan(gate int, r *report, mask *uint64) ([]int, error) {
 		p.add("unshare user namespace", unix.SYS_UNSHARE, unix.CLONE_NEWUSER)
 	}
 	if b := p.text("-"); p.Ready != nil {
-		p.add("gate", unix.SYS_WRITE, uintptr(gate), b, 1)
-		p.add("gate", unix.SYS_READ, uintptr(gate), b, 1).want = 1
+		// Our copy of the other end would keep the end of the file from us.
+		p.add("close", unix.SYS_CLOSE, uintptr(gate[0]))
+		p.add("gate", unix.SYS_WRITE, uintptr(gate[1]), b, 1)
+		p.add("gate", unix.SYS_READ, uintptr(gate[1]), b, 1).want = 1
 	}
 	if ids != 0 {
 		what := "user and group ID 0 of the user namespace: is 0 mapped?"

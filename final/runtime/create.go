@@ -80,6 +80,7 @@ func Create(id string, o Options) (c *Container, err error) {
 func (c *Container) create(spec *specs.Spec, o Options) error {
 	cgroup, err := cgroups.Create(c.CgroupsPath, spec.Linux.Resources)
 	if err != nil {
+		c.CgroupsPath = "" // nothing is there, or it is another's
 		return err
 	}
 	c.Cgroups = cgroup.Paths()

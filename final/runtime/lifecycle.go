@@ -109,14 +109,7 @@ func (c *Container) Delete(force bool) error {
 			return fmt.Errorf("delete %s: PID %d: %w", c.ID, c.InitPid, err)
 		}
 	}
-	cgroup := c.Cgroup()
-	if len(c.Cgroups) == 0 && c.CgroupsPath != "" && c.InitPid == 0 {
-		// Whoever was creating it may have got no further than the cgroup.
-		var err error
-		if cgroup, err = cgroups.Create(c.CgroupsPath, nil); err != nil {
-			cgroup = c.Cgroup()
-		}
-	}
+	cgroup := c.findCgroup()
 	if len(cgroup.Paths()) > 0 {
 		cgroup.Kill(unix.SIGKILL)
 		if err := cgroup.Delete(); err != nil {
@@ -132,6 +125,24 @@ func (c *Container) Delete(force bool) error {
 		}
 	}
 	return os.RemoveAll(c.dir)
+}
+
+// findCgroup returns the container's cgroup, also if whoever was creating the
+// container has died before he wrote down more than its name. A process may
+// still be in it: it is about to notice that it was left alone.
+func (c *Container) findCgroup() (found *cgroups.Cgroup) {
+	found = c.Cgroup()
+	if len(c.Cgroups) > 0 || c.CgroupsPath == "" || c.InitPid != 0 {
+		return found
+	}
+	for range 100 {
+		again, err := cgroups.Create(c.CgroupsPath, nil)
+		if err == nil {
+			return again
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return found
 }
 
 // waitEnd waits for a process that has been killed: a pidfd can be read when

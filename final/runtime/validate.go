@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -109,29 +108,5 @@ func validateNamespaces(spec *specs.Spec) error {
 	case spec.Hostname+spec.Domainname != "" && !has[specs.UTSNamespace]:
 		return errors.New("hostname: there is no UTS namespace for it")
 	}
-	for name := range l.Sysctl {
-		if need := sysctlNamespace(name); need == "" || !has[need] {
-			return fmt.Errorf("sysctl %s: it would change the host: not in a "+
-				"separate namespace of the container", name)
-		}
-	}
 	return nil
-}
-
-// sysctlNamespace is the namespace that a kernel parameter belongs to, if any:
-// ipc_namespaces(7), uts_namespaces(7), network_namespaces(7).
-func sysctlNamespace(name string) specs.LinuxNamespaceType {
-	name = strings.ReplaceAll(name, "/", ".")
-	ipc := []string{"kernel.msgmax", "kernel.msgmnb", "kernel.msgmni",
-		"kernel.sem", "kernel.shmall", "kernel.shmmax", "kernel.shmmni",
-		"kernel.shm_rmid_forced"}
-	switch {
-	case strings.HasPrefix(name, "net."):
-		return specs.NetworkNamespace
-	case slices.Contains(ipc, name), strings.HasPrefix(name, "fs.mqueue."):
-		return specs.IPCNamespace
-	case name == "kernel.domainname", name == "kernel.hostname":
-		return specs.UTSNamespace
-	}
-	return ""
 }
