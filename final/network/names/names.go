@@ -24,6 +24,7 @@ type Network struct {
 	Bridge           string       `json:",omitempty"`
 	Internal         bool
 	Isolated         bool // enable_icc=false: its containers do not meet
+	MTU              int  `json:",omitzero"`
 	Labels, Options  map[string]string
 	Created          time.Time
 	Endpoints        []*Endpoint
@@ -71,6 +72,10 @@ func Load(dir string) (all []*Network, err error) {
 		if bad == nil {
 			bad = json.Unmarshal(text, n)
 		}
+		if bad == nil && (n.Name+".json" != filepath.Base(file) ||
+			slices.Contains(n.Endpoints, nil)) {
+			bad = errors.New("this is not what was written")
+		}
 		if bad != nil {
 			err = errors.Join(err, fmt.Errorf("read network %s: %w", file, bad))
 			continue
@@ -80,31 +85,48 @@ func Load(dir string) (all []*Network, err error) {
 	return all, err
 }
 
-// shared are the user networks that a container is on.
-func shared(dir, container string) (on []*Network) {
+// joined are the networks that a container is on.
+func joined(dir, container string) []*Network {
 	all, _ := Load(dir)
-	for _, n := range all {
-		if n.Name != Default && slices.ContainsFunc(n.Endpoints,
-			func(e *Endpoint) bool { return e.Container == container }) {
-			on = append(on, n)
-		}
-	}
-	return on
+	return slices.DeleteFunc(all, func(n *Network) bool {
+		return !slices.ContainsFunc(n.Endpoints, func(e *Endpoint) bool {
+			return e.Container == container
+		})
+	})
 }
 
 // Resolve finds who has a name on the networks that container is on: a
 // container's name, its alias, or the first 12 digits of its ID, alone or
 // followed by the network's name.
-func Resolve(dir, container, name string) (found []netip.Addr) {
-	for _, n := range shared(dir, container) {
-		want := strings.TrimSuffix(name, "."+n.Name)
+func Resolve(dir, container, name string) []netip.Addr {
+	return find(joined(dir, container), name)
+}
+
+func find(on []*Network, name string) (found []netip.Addr) {
+	for _, n := range on {
+		if n.Name == Default {
+			continue
+		}
+		short := strings.TrimSuffix(name, "."+n.Name)
 		for _, e := range n.Endpoints {
 			if slices.ContainsFunc(append(e.Aliases, e.Name), func(s string) bool {
-				return strings.EqualFold(s, name) || strings.EqualFold(s, want)
+				return strings.EqualFold(s, name) || strings.EqualFold(s, short)
 			}) {
 				found = append(found, e.IP)
 			}
 		}
 	}
 	return found
+}
+
+// owner is the full name of an address.
+func owner(on []*Network, ip netip.Addr) string {
+	for _, n := range on {
+		for _, e := range n.Endpoints {
+			if e.IP == ip {
+				return e.Name + "." + n.Name
+			}
+		}
+	}
+	return ""
 }
