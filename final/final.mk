@@ -14,5 +14,6 @@ test-final: build-final rootfs ## the tests of final/ (FINAL=final/DIR: only tha
 
 bench: build-final rootfs ## minidocker against runc, podman, docker (RUNS=30)
 	@mkdir -p .cache/bench
-	$(CC) $(CFLAGS) -static -o .cache/bench/floor final/bench/floor.c
+	@$(CC) $(CFLAGS) -static -o .cache/bench/floor final/bench/floor.c
+	@$(CC) $(CFLAGS) -static -o .cache/bench/ab final/bench/ab.c
 	@final/bench/bench.sh

@@ -1,5 +1,5 @@
 #!/bin/bash
-# test.sh all|STEP|final[/DIR]: run the suites and count. make has built the programs.
+# test.sh all|STEP|final[/DIR]: run the suites and count. make has built all.
 #   RUN=regexp   only these tests         V=1      show each test's lines
 #   STRICT=1     a skip is a failure      SUDO=    never use sudo
 #   JOBS=2       suites at a time         TIMEOUT=10m
