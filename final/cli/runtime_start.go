@@ -66,11 +66,7 @@ func runBundle(c *cli.Context) error {
 		}
 		return box.InitPid, box.Start()
 	}
-	code, err := attend(c, begin, func() bool {
-		var s struct{ Process specs.Process }
-		data, _ := os.ReadFile(filepath.Join(o.Bundle, "config.json"))
-		return json.Unmarshal(data, &s) == nil && s.Process.Terminal
-	})
+	code, err := attend(c, begin, func() bool { return box.Terminal })
 	if box != nil && (err != nil || !c.Bool("detach") && !c.Bool("keep")) {
 		err = errors.Join(err, box.Delete(true))
 	}
@@ -145,14 +141,13 @@ func process(c *cli.Context, box *runtime.Container) (*specs.Process, error) {
 // on, and what is typed. The exit status is a shell's.
 func attend(c *cli.Context, begin func(*os.File) (int, error),
 	terminals func() bool) (code int, err error) {
-	tty := !c.Bool("detach") && c.String("console-socket") == "" &&
-		terminals()
+	attached := !c.Bool("detach") && c.String("console-socket") == ""
 	signals := make(chan os.Signal, 64)
 	if !c.Bool("detach") {
 		signal.Notify(signals)
 	}
 	var console, master *os.File
-	if tty {
+	if attached {
 		pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|
 			unix.SOCK_CLOEXEC, 0)
 		if err != nil {
@@ -166,7 +161,7 @@ func attend(c *cli.Context, begin func(*os.File) (int, error),
 		return 0, err
 	}
 	output := make(chan struct{})
-	if tty {
+	if attached && terminals() {
 		if master, err = terminal.ReceiveFD(master); err != nil {
 			return 0, err
 		}

@@ -27,10 +27,10 @@ const (
 	Joined = "minidocker-joined"
 )
 
-// Config is what the runtime sends first.
+// Config is what the runtime sends first; then, the container's config.json,
+// or, for Joined, one that has process alone.
 type Config struct {
 	ID      string
-	Spec    *specs.Spec // Joined: with Process alone
 	Root    string
 	NoPivot bool
 	// New namespaces that need something done from inside.
@@ -81,8 +81,18 @@ func init() {
 	os.Exit(code)
 }
 
+// Spec is config.json without what is of no use in here, and may be long.
+type Spec struct {
+	specs.Spec
+	Linux *struct {
+		specs.Linux
+		Seccomp struct{} `json:"seccomp"`
+	} `json:"linux"`
+}
+
 type process struct {
 	Config
+	Spec   specs.Spec
 	socket *os.File
 	in     *json.Decoder
 	out    *json.Encoder
@@ -91,8 +101,13 @@ type process struct {
 }
 
 func (p *process) run() error {
-	if err := p.in.Decode(&p.Config); err != nil {
+	var all Spec
+	if p.in.Decode(&p.Config) != nil || p.in.Decode(&all) != nil {
 		os.Exit(125) // the runtime has died, and there is nobody to tell
+	}
+	p.Spec, p.Spec.Linux = all.Spec, &specs.Linux{}
+	if all.Linux != nil {
+		p.Spec.Linux = &all.Linux.Linux
 	}
 	p.spec = p.Spec.Process
 	unix.Setsid()
@@ -154,7 +169,7 @@ func (p *process) enter() error {
 	if err := setPersonality(p.Spec.Linux.Personality); err != nil {
 		return err
 	}
-	if err := rootfs.Prepare(p.Spec, p.Root); err != nil {
+	if err := rootfs.Prepare(&p.Spec, p.Root); err != nil {
 		return err
 	}
 	if h := p.Spec.Hooks; h != nil {
@@ -164,7 +179,7 @@ func (p *process) enter() error {
 			return err
 		}
 	}
-	return rootfs.Enter(p.Spec, p.Root, !p.NoPivot)
+	return rootfs.Enter(&p.Spec, p.Root, !p.NoPivot)
 }
 
 func (p *process) names() error {

@@ -51,7 +51,10 @@ func Create(id string, o Options) (c *Container, err error) {
 	c = &Container{ID: id, Bundle: bundle, Rootfs: spec.Root.Path,
 		Created: time.Now().UTC(), Owner: os.Getuid(),
 		CgroupsPath: spec.Linux.CgroupsPath, Annotations: spec.Annotations,
-		dir: filepath.Join(o.Root, id)}
+		Terminal: spec.Process.Terminal, dir: filepath.Join(o.Root, id)}
+	if h := spec.Hooks; h != nil {
+		c.Hooks = &specs.Hooks{Poststart: h.Poststart, Poststop: h.Poststop}
+	}
 	if !filepath.IsAbs(c.Rootfs) {
 		c.Rootfs = filepath.Join(bundle, c.Rootfs)
 	}
@@ -68,7 +71,7 @@ func Create(id string, o Options) (c *Container, err error) {
 	}
 	if err = c.save(); err == nil {
 		if err = c.write(configFile, data); err == nil {
-			err = c.create(spec, o)
+			err = c.create(spec, data, o)
 		}
 	}
 	if err != nil {
@@ -77,14 +80,8 @@ func Create(id string, o Options) (c *Container, err error) {
 	return c, nil
 }
 
-func (c *Container) create(spec *specs.Spec, o Options) error {
-	cgroup, err := cgroups.Create(c.CgroupsPath, spec.Linux.Resources)
-	if err != nil {
-		c.CgroupsPath = "" // nothing is there, or it is another's
-		return err
-	}
-	c.Cgroups = cgroup.Paths()
-	config := &inside.Config{ID: c.ID, Spec: spec, Root: c.Rootfs,
+func (c *Container) create(spec *specs.Spec, data []byte, o Options) error {
+	config := &inside.Config{ID: c.ID, Root: c.Rootfs,
 		NoPivot: o.NoPivot}
 	if err := c.compile(spec.Linux.Seccomp); err != nil {
 		return err
@@ -103,14 +100,54 @@ func (c *Container) create(spec *specs.Spec, o Options) error {
 		return err
 	}
 	defer start.Close()
+	cgroup := func() (*cgroups.Cgroup, error) {
+		g, err := cgroups.Create(c.CgroupsPath, allowDevices(spec))
+		if err != nil {
+			c.CgroupsPath = "" // nothing is there, or it is another's
+			return nil, err
+		}
+		c.Cgroups = g.Paths()
+		return g, nil
+	}
 	l := launch{c: c, plan: plan, config: config, cgroup: cgroup,
 		io: ExecOptions{o.PidFile, o.ConsoleSocket, o.Console, o.Stdin,
 			o.Stdout, o.Stderr, o.PreserveFDs}, start: start,
-		rootless: o.Rootless, linux: spec.Linux}
-	// The filter is compiled; init need not read the list it was made from.
-	spec.Linux.Seccomp = nil
+		rootless: o.Rootless, spec: spec, data: data}
 	_, err = l.run()
 	return err
+}
+
+// allowDevices adds to the rules for devices, in the end, those that a container
+// has anyway: runtime-spec, "Default Devices", and terminals; and all may be
+// made, if not opened. Without any rule all others are denied, as runc does.
+func allowDevices(spec *specs.Spec) *specs.LinuxResources {
+	r := specs.LinuxResources{}
+	if spec.Linux.Resources != nil {
+		r = *spec.Linux.Resources
+	}
+	rule := func(kind string, major, minor int64, access string) {
+		d := specs.LinuxDeviceCgroup{Allow: true, Type: kind, Access: access}
+		if major >= 0 {
+			d.Major = &major
+		}
+		if minor >= 0 {
+			d.Minor = &minor
+		}
+		r.Devices = append(r.Devices, d)
+	}
+	r.Devices = append([]specs.LinuxDeviceCgroup{}, r.Devices...)
+	if len(r.Devices) == 0 {
+		r.Devices = []specs.LinuxDeviceCgroup{{Access: "rwm"}}
+	}
+	rule("c", -1, -1, "m")
+	rule("b", -1, -1, "m")
+	for _, minor := range []int64{3, 5, 7, 8, 9} { // null zero full random urandom
+		rule("c", 1, minor, "rwm")
+	}
+	rule("c", 5, 0, "rwm")    // tty
+	rule("c", 5, 2, "rwm")    // ptmx
+	rule("c", 136, -1, "rwm") // pts
+	return &r
 }
 
 // compile saves the seccomp filter as the kernel takes it.

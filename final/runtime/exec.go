@@ -1,12 +1,15 @@
 package runtime
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"container-workshop/final/cgroups"
 	"container-workshop/final/inside"
 	"container-workshop/final/namespaces"
 )
@@ -48,13 +51,25 @@ func (c *Container) Exec(p *specs.Process, o ExecOptions) (int, error) {
 			flags |= n.flag
 		}
 	}
-	l := launch{c: c, cgroup: c.Cgroup(), io: o,
-		config: &inside.Config{ID: c.ID, Spec: &specs.Spec{Process: p}},
-		plan:   &namespaces.Plan{Args: []string{inside.Joined}}}
+	cgroup := func() (*cgroups.Cgroup, error) { return c.Cgroup(), nil }
+	spec := &specs.Spec{Process: p}
+	data, err := json.Marshal(struct {
+		Process *specs.Process `json:"process"`
+	}{p})
+	if err != nil {
+		return 0, err
+	}
+	l := launch{c: c, cgroup: cgroup, io: o,
+		config: &inside.Config{ID: c.ID}, spec: spec, data: data,
+		plan: &namespaces.Plan{Args: []string{inside.Joined}}}
 	if flags != 0 {
 		l.plan.Join = []namespaces.Joint{{File: init, Flags: flags}}
 	}
-	return l.run()
+	pid, err := l.run()
+	if errors.Is(err, unix.ESRCH) {
+		err = fmt.Errorf("exec in %s: %w", c.ID, ErrNotRunning)
+	}
+	return pid, err
 }
 
 // pidfd stands for init, and for no later process with the same PID.

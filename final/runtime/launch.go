@@ -34,10 +34,11 @@ type launch struct {
 	c        *Container
 	plan     *namespaces.Plan
 	config   *inside.Config
-	cgroup   *cgroups.Cgroup
+	cgroup   func() (*cgroups.Cgroup, error)
 	io       ExecOptions
-	start    *os.File     // of init
-	linux    *specs.Linux // of init
+	start    *os.File // of init
+	spec     *specs.Spec
+	data     []byte // the same as JSON
 	rootless bool
 	pid      int
 }
@@ -83,7 +84,7 @@ func (l *launch) files(socket *os.File) error {
 		l.config.Start = len(p.Files)
 		p.Files = append(p.Files, l.start)
 	}
-	terminal := l.config.Spec.Process.Terminal
+	terminal := l.spec.Process.Terminal
 	if !terminal && o.ConsoleSocket != "" {
 		return errors.New("console socket: the process has no terminal")
 	} else if !terminal {
@@ -109,39 +110,45 @@ func (l *launch) files(socket *os.File) error {
 	return nil
 }
 
-// clone starts our program, in its cgroup before its first instruction.
+// clone starts our program, which waits for its configuration in the cgroup.
+// Version 2 starts it there. To move it there, as version 1 wants, takes the
+// kernel many milliseconds, which it uses to begin.
 func (l *launch) clone() (err error) {
 	p := l.plan
 	if p.Exe, err = namespaces.Exe(); err != nil {
 		return err
 	}
 	defer p.Exe.Close()
-	if p.Cgroup, err = l.cgroup.FD(); err != nil {
-		return err
-	}
-	maps := p.New&unix.CLONE_NEWUSER != 0
-	ready := func(pid int) (err error) {
-		if p.Cgroup == nil && len(l.cgroup.Paths()) > 0 {
-			err = l.cgroup.Add(pid)
+	var cgroup *cgroups.Cgroup
+	if cgroups.V2() {
+		if cgroup, err = l.cgroup(); err == nil {
+			p.Cgroup, err = cgroup.FD()
 		}
-		if err == nil && maps {
-			err = namespaces.WriteMaps(pid, l.linux.UIDMappings,
-				l.linux.GIDMappings)
+		if err != nil {
+			return err
 		}
-		return err
 	}
-	if p.Cgroup != nil {
-		defer p.Cgroup.Close()
-	}
-	if p.Cgroup == nil || maps {
-		p.Ready = ready
+	if p.New&unix.CLONE_NEWUSER != 0 {
+		p.Ready = func(pid int) error {
+			return namespaces.WriteMaps(pid, l.spec.Linux.UIDMappings,
+				l.spec.Linux.GIDMappings)
+		}
 	}
 	l.pid, err = p.Start()
-	if errors.Is(err, unix.EBUSY) && p.Cgroup != nil {
-		// The container has made cgroups below its own, which then takes none.
+	if p.Cgroup != nil {
 		p.Cgroup.Close()
-		p.Cgroup, p.Ready = nil, ready
+		if err == nil || !errors.Is(err, unix.EBUSY) {
+			return err
+		}
+		// The container has made cgroups below its own, which then takes none.
+		p.Cgroup = nil
 		l.pid, err = p.Start()
+	}
+	if err == nil && cgroup == nil {
+		cgroup, err = l.cgroup()
+	}
+	if err == nil && len(cgroup.Paths()) > 0 {
+		err = cgroup.Add(l.pid)
 	}
 	return err
 }
@@ -164,7 +171,11 @@ func (l *launch) converse(socket *os.File) error {
 	}
 	l.config.Seccomp, l.config.SeccompFlags = filter, l.c.SeccompFlags
 	in, out := json.NewDecoder(socket), json.NewEncoder(socket)
-	if err := out.Encode(l.config); err != nil && !gone(err) {
+	err = out.Encode(l.config)
+	if err == nil {
+		_, err = socket.Write(l.data)
+	}
+	if err != nil && !gone(err) {
 		return fmt.Errorf("send configuration to init: %w", err)
 	}
 	ready := false
@@ -180,7 +191,7 @@ func (l *launch) converse(socket *os.File) error {
 		}
 		switch m.Step {
 		case inside.Hooks:
-			h := l.config.Spec.Hooks
+			h := l.spec.Hooks
 			err = inside.RunHooks("prestart", h.Prestart, l.config.State)
 			if err == nil {
 				err = inside.RunHooks("createRuntime", h.CreateRuntime,
@@ -220,7 +231,7 @@ func (l *launch) died() error {
 
 // finish does what a process in a container may no longer do for itself.
 func (l *launch) finish() error {
-	p := l.config.Spec.Process
+	p := l.spec.Process
 	if err := setLimits(l.pid, p.Rlimits); err != nil {
 		return err
 	}

@@ -59,12 +59,12 @@ func (c *Container) Start() error {
 }
 
 func (c *Container) poststart() error {
-	spec, err := c.Spec()
-	if err == nil && spec.Hooks != nil {
-		err = inside.RunHooks("poststart", spec.Hooks.Poststart, c.State())
-		if err != nil {
-			c.Kill(unix.SIGKILL, false)
-		}
+	if c.Hooks == nil {
+		return nil
+	}
+	err := inside.RunHooks("poststart", c.Hooks.Poststart, c.State())
+	if err != nil {
+		c.Kill(unix.SIGKILL, false)
 	}
 	return err
 }
@@ -116,10 +116,10 @@ func (c *Container) Delete(force bool) error {
 			return err
 		}
 	}
-	if spec, err := c.Spec(); err == nil && spec.Hooks != nil {
+	if c.Hooks != nil {
 		s := c.State()
 		s.Status, s.Pid = specs.StateStopped, 0
-		err := inside.RunHooks("poststop", spec.Hooks.Poststop, s)
+		err := inside.RunHooks("poststop", c.Hooks.Poststop, s)
 		if err != nil {
 			Warn(err.Error())
 		}

@@ -33,6 +33,8 @@ type Container struct {
 	SharedPid    bool              `json:"sharedPid"`
 	SeccompFlags uint              `json:"seccompFlags"`
 	Annotations  map[string]string `json:"annotations"`
+	Terminal     bool              `json:"terminal"`
+	Hooks        *specs.Hooks      `json:"hooks"` // those after the start
 	dir          string
 }
 
