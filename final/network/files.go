@@ -15,8 +15,8 @@ type DNS struct{ Servers, Search, Options []string }
 
 // resolvFile is the host's. systemd-resolved writes there only its own address
 // on the loopback, and elsewhere the servers that it asks.
-const resolvFile = "/etc/resolv.conf"
-const resolvedFile = "/run/systemd/resolve/resolv.conf"
+var resolvFile = "/etc/resolv.conf"
+var resolvedFile = "/run/systemd/resolve/resolv.conf"
 
 // fill completes what the user said by what the host has, or checks it. With
 // remote, servers on the host's loopback do not count: nobody else reaches

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"runtime"
@@ -89,7 +90,7 @@ func (s *stage) box() *box {
 		Pdeathsig: unix.SIGKILL}
 	s.ok(c.Start())
 	boxes++
-	b := &box{Cmd: c, id: fmt.Sprintf("%012x%052x", boxes, 0)}
+	b := &box{Cmd: c, id: fmt.Sprintf("c%011x%052x", boxes, 0)}
 	b.path = fmt.Sprintf("/proc/%d/ns/net", c.Process.Pid)
 	var err error
 	b.ns, err = os.Open(b.path)
@@ -130,8 +131,12 @@ func (s *stage) join(b *box, network, name string, specs ...string) *Endpoint {
 	return e
 }
 
-// in runs f in a network namespace, on a thread that is not used again.
+// in runs f in a network namespace, on a thread that is not used again; nil is
+// the one we are in.
 func in[T any](ns *os.File, f func() T) T {
+	if ns == nil {
+		return f()
+	}
 	result := make(chan T)
 	go func() {
 		runtime.LockOSThread()
@@ -307,4 +312,14 @@ func (s *stage) shows(ns *os.File) (all []string) {
 		}
 		return all
 	})
+}
+
+// defaultVia gives the host a way to the world.
+func defaultVia(gateway string) error {
+	h, err := hostHandle()
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	return defaultRoute(h, &Endpoint{Gateway: netip.MustParseAddr(gateway)})
 }

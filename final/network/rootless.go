@@ -2,6 +2,7 @@ package network
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,6 +25,10 @@ import (
 // the address of a server that the container can ask.
 func (s *Store) Rootless(container string, pid int, mode string,
 	ports []Port) (e *Endpoint, dns string, err error) {
+	if os.Geteuid() == 0 {
+		return nil, "", fmt.Errorf("network %s is for ordinary users: root "+
+			"has bridge", cmp.Or(mode, "pasta"))
+	}
 	program, err := lookRootless(mode)
 	if err != nil {
 		return nil, "", err
@@ -101,14 +106,9 @@ func pastaArgs(pid int, dns string, ports []Port) []string {
 }
 
 func slirpArgs(pid int) []string {
-	args := []string{"--configure", "--mtu=65520", "--disable-host-loopback",
-		"--api-socket=api"}
-	user := fmt.Sprintf("/proc/%d/ns/user", pid)
-	if inode(user) != inode("/proc/self/ns/user") {
-		args = append(args, "--userns-path="+user)
-	}
-	return append(args, "--netns-type=path",
-		fmt.Sprintf("/proc/%d/ns/net", pid), "eth0")
+	return []string{"--configure", "--mtu=65520", "--disable-host-loopback",
+		"--api-socket=api", fmt.Sprintf("--userns-path=/proc/%d/ns/user", pid),
+		"--netns-type=path", fmt.Sprintf("/proc/%d/ns/net", pid), "eth0"}
 }
 
 func (s *Store) rootlessDir(container string) string {
@@ -170,7 +170,12 @@ func slirpPorts(dir string, e *Endpoint) error {
 	}
 	defer d.Close()
 	for _, p := range e.Ports {
-		c, err := net.Dial("unix", fmt.Sprintf("/proc/self/fd/%d/api", d.Fd()))
+		api := fmt.Sprintf("/proc/self/fd/%d/api", d.Fd())
+		c, err := net.Dial("unix", api)
+		for i := 0; err != nil && i < 200; i++ { // it comes after the route
+			time.Sleep(5 * time.Millisecond)
+			c, err = net.Dial("unix", api)
+		}
 		if err != nil {
 			return fmt.Errorf("slirp4netns: %w", err)
 		}
