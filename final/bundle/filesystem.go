@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"container-workshop/final/cgroups"
+	"container-workshop/final/reaper"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -66,7 +67,7 @@ func (m *maker) setMounts() error {
 		}
 	}
 	if m.o.Init && m.o.Pid == "" {
-		bind(m.p.Exe, initPath, "bind", "ro")
+		bind(m.p.Exe, reaper.Path, "bind", "ro")
 	}
 	return nil
 }

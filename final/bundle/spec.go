@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"container-workshop/final/capabilities"
+	"container-workshop/final/reaper"
 	"container-workshop/final/seccomp/profile"
 
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -90,14 +91,11 @@ func (m *maker) setProcess() (err error) {
 		p.OOMScoreAdj = &score
 	}
 	if m.o.Init && m.o.Pid == "" {
-		p.Args = append([]string{initPath, "--"}, p.Args...)
+		p.Args = append([]string{reaper.Path, "--"}, p.Args...)
 	}
 	p.NoNewPrivileges = m.security.noNewPrivileges
 	return nil
 }
-
-// initPath is where our program is in a container with --init.
-const initPath = "/sbin/docker-init"
 
 // setUser comes after the maps: ids that they lack cannot be had.
 func (m *maker) setUser() error {
