@@ -12,12 +12,23 @@ import (
 // values is a flag that may be given several times.
 type values struct{ to *[]string }
 
+// Set is called once more for each alias, with what String says.
 func (v *values) Set(value string) error {
+	if value == again {
+		return nil
+	}
 	*v.to = append(*v.to, value)
 	return nil
 }
 
-func (v *values) String() string { return "" }
+const again = "\x00"
+
+func (v *values) String() string {
+	if v.to == nil || len(*v.to) == 0 {
+		return ""
+	}
+	return again
+}
 
 func names(text string) (name string, aliases []string) {
 	all := strings.Split(text, ",")

@@ -110,9 +110,7 @@ func (c *Container) create(spec *specs.Spec, data []byte, o Options) error {
 		return g, nil
 	}
 	l := launch{c: c, plan: plan, config: config, cgroup: cgroup,
-		io: ExecOptions{o.PidFile, o.ConsoleSocket, o.Console, o.Stdin,
-			o.Stdout, o.Stderr, o.PreserveFDs}, start: start,
-		rootless: o.Rootless, spec: spec, data: data}
+		io: o, start: start, spec: spec, data: data}
 	_, err = l.run()
 	return err
 }

@@ -14,14 +14,9 @@ import (
 	"container-workshop/final/namespaces"
 )
 
-// ExecOptions are what the caller of Exec decides.
-type ExecOptions struct {
-	PidFile               string
-	ConsoleSocket         string
-	Console               *os.File
-	Stdin, Stdout, Stderr *os.File
-	PreserveFDs           int
-}
+// ExecOptions are what the caller of Exec decides: files, and who gets the PID
+// and the terminal.
+type ExecOptions = Options
 
 // Exec runs one more process in the container; it is a child of the caller. It
 // joins all namespaces of init that are not ours, the user namespace, too: in

@@ -31,16 +31,15 @@ func (e *Error) Error() string { return e.Text }
 
 // launch starts a process in a container and goes with it up to the program.
 type launch struct {
-	c        *Container
-	plan     *namespaces.Plan
-	config   *inside.Config
-	cgroup   func() (*cgroups.Cgroup, error)
-	io       ExecOptions
-	start    *os.File // of init
-	spec     *specs.Spec
-	data     []byte // the same as JSON
-	rootless bool
-	pid      int
+	c      *Container
+	plan   *namespaces.Plan
+	config *inside.Config
+	cgroup func() (*cgroups.Cgroup, error)
+	io     Options
+	start  *os.File // of init
+	spec   *specs.Spec
+	data   []byte // the same as JSON
+	pid    int
 }
 
 func (l *launch) run() (pid int, err error) {
@@ -243,7 +242,7 @@ func (l *launch) finish() error {
 		value := strconv.Itoa(*p.OOMScoreAdj)
 		old, _ := os.ReadFile(file)
 		err := os.WriteFile(file, []byte(value), 0)
-		if err != nil && string(old) != value+"\n" && !l.rootless {
+		if err != nil && string(old) != value+"\n" && !l.io.Rootless {
 			return fmt.Errorf("set oom_score_adj to %s: %w", value, err)
 		}
 	}
