@@ -37,20 +37,16 @@ func (c *Cgroup) devices(list []specs.LinuxDeviceCgroup) error {
 // what they leave out: -1 is every number.
 func complete(list []specs.LinuxDeviceCgroup) (
 	rules []specs.LinuxDeviceCgroup, err error) {
+	all := int64(-1)
 	for _, r := range list {
-		major, minor := int64(-1), int64(-1)
-		if r.Major != nil {
-			major = max(*r.Major, -1)
-		}
-		if r.Minor != nil {
-			minor = max(*r.Minor, -1)
-		}
-		r.Major, r.Minor = &major, &minor
+		r.Major, r.Minor = cmp.Or(r.Major, &all), cmp.Or(r.Minor, &all)
+		major, minor := *r.Major, *r.Minor
 		r.Type, r.Access = cmp.Or(r.Type, "a"), cmp.Or(r.Access, "rwm")
 		// 12 and 20 bits: makedev(3) as the kernel does it.
 		if len(r.Type) != 1 || !strings.Contains("abc", r.Type) ||
-			strings.Trim(r.Access, "rwm") != "" || major >= 1<<12 ||
-			minor >= 1<<20 || r.Type == "a" && major+minor != -2 {
+			strings.Trim(r.Access, "rwm") != "" || min(major, minor) < -1 ||
+			major >= 1<<12 || minor >= 1<<20 ||
+			r.Type == "a" && max(major, minor) != -1 {
 			return nil, fmt.Errorf("device rule %q %d:%d %q: not a, b or c, "+
 				"numbers, rwm", r.Type, major, minor, r.Access)
 		}

@@ -30,6 +30,9 @@ func Controllers() map[string]string {
 	return found
 }
 
+const controllers = "cpu cpuacct cpuset memory devices freezer blkio pids " +
+	"hugetlb net_cls net_prio perf_event rdma misc"
+
 // hierarchies finds the mount points: for version 1 by controller, for version
 // 2 as "". Version 1 names its controllers, among other things, in the options
 // of the mount; see proc_pid_mountinfo(5).
@@ -41,18 +44,14 @@ func hierarchies() map[string]string {
 		if !ok {
 			continue
 		}
-		options := after[strings.LastIndex(after, " ")+1:]
 		if after[0] == '2' {
-			options = ""
+			found[""] = cmp.Or(found[""], strings.Fields(before)[4])
 		}
+		options := after[strings.LastIndex(after, " ")+1:]
 		for name := range strings.SplitSeq(options, ",") {
-			switch name {
-			case "rw", "ro", "xattr", "noprefix", "clone_children", "seclabel",
-				"cpuset_v2_mode", "favordynmods":
-			default:
-				if found[name] == "" && !strings.HasPrefix(name, "release_") {
-					found[name] = strings.Fields(before)[4]
-				}
+			if found[name] == "" && (strings.HasPrefix(name, "name=") ||
+				slices.Contains(strings.Fields(controllers), name)) {
+				found[name] = strings.Fields(before)[4]
 			}
 		}
 	}
@@ -171,12 +170,8 @@ func delegated(root string) (found string) {
 }
 
 func writable(dir string) bool {
-	ok := true
-	for _, file := range []string{dir, dir + "/cgroup.procs"} {
-		ok = ok && unix.Faccessat(unix.AT_FDCWD, file, unix.W_OK,
-			unix.AT_EACCESS) == nil
-	}
-	return ok
+	return unix.Access(dir, unix.W_OK) == nil &&
+		unix.Access(dir+"/cgroup.procs", unix.W_OK) == nil
 }
 
 // privileged: root of the machine, not of a user namespace.

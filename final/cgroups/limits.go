@@ -71,13 +71,8 @@ func (l *limits) cpu(p *specs.LinuxCPU) {
 	if p.Idle != nil {
 		l.add("cpu.idle", "cpu.idle", fmt.Sprint(*p.Idle))
 	}
-	if shares := text(p.Shares); v2 && shares != "" {
-		l.add("", "cpu.weight", weight(*p.Shares))
-	} else if shares != "" && (*p.Shares < 2 || *p.Shares > 262144) {
-		l.fail("cgroup v1 cpu: cpu.shares = %s: not 2 to 262144", shares)
-	} else {
-		l.add("cpu.shares", "", shares)
-	}
+	l.add("cpu.shares", "cpu.weight", map[bool]string{false: text(p.Shares),
+		true: weight(text(p.Shares))}[v2])
 	if v2 && quota+period != "" { // one file for both
 		before, _, _ := strings.Cut(read(dir+"/cpu.max"), " ")
 		if quota = cmp.Or(quota, before); quota[0] == '-' {
@@ -99,8 +94,11 @@ func (l *limits) cpu(p *specs.LinuxCPU) {
 
 // weight is version 2's for version 1's shares, by the curve that runc and crun
 // use: 2, 1024 and 262144 shares, least, usual and most, are 1, 100 and 10000.
-func weight(shares uint64) string {
-	x := math.Log2(float64(min(max(shares, 2), 262144)))
+func weight(shares string) string {
+	if shares == "" {
+		return ""
+	}
+	x := math.Log2(float64(min(max(parse(shares), 2), 262144)))
 	return fmt.Sprint(math.Ceil(math.Pow(10, (x*x+125*x)/612-7.0/34)))
 }
 

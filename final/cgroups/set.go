@@ -60,16 +60,15 @@ func (l *limits) add(file1, file2, text string) {
 	}
 	switch {
 	case text == "" || dir == "" && text == "max":
-	case !dot || controller == "cgroup" || controller == "":
-		l.fail("cgroup: %q is no file of a controller", file2)
+	case !dot || controller == "cgroup" || file != "" && (controller == "" ||
+		file != path.Base(file)):
+		l.fail("cgroup %s: %q is no file of a controller", key, file)
 	case dir == "":
 		l.fail("cgroup controller %s: no cgroup, of version 1 or 2, has it "+
 			"for us: %s", controller, delegate)
 	case file == "":
-		l.fail("cgroup %s: %s: there is no such limit: %s exists only in "+
-			"the other version", key, controller, cmp.Or(file1, file2))
-	case file != path.Base(file):
-		l.fail("cgroup %s: %q is no file of a controller", key, file)
+		l.fail("cgroup %s: %s exists only in the other version", key,
+			cmp.Or(file1, file2))
 	default:
 		l.list = append(l.list, value{key, dir, file, text})
 	}
@@ -95,29 +94,31 @@ func (l *limits) write() error {
 	return nil
 }
 
-// write, and say which file of which hierarchy was refused. Two values are
-// taken without a word although nothing comes of them: processors that are not
-// there in version 2, and in version 1 since Linux 5.16 the kernel's memory.
+// write, and say which file of which hierarchy was refused. Some values are
+// taken without a word although nothing comes of them: in version 2 processors
+// that are not there, in version 1 shares out of range and, since Linux 5.16,
+// the kernel's memory.
 func (v value) write() error {
 	file := v.dir + "/" + v.file
 	err := write(file, v.text)
-	got := read(file + ".effective")
-	if err == nil && got != "" && read(file) != got {
+	got, now := read(file), read(file+".effective")
+	if err == nil && (now != "" && got != now || v.file == "cpu.shares" &&
+		got != v.text) {
 		write(file, "")
 		err = unix.ERANGE
-	} else if strings.Contains(file, ".kmem.") && parse(read(file)) > 1<<62 {
+	} else if strings.Contains(file, ".kmem.") && parse(got) > 1<<62 {
 		err = unix.EOPNOTSUPP
 	}
+	if err == nil {
+		return nil
+	}
 	why := hint(err, v.file)
-	if controller, _, _ := strings.Cut(v.file, "."); v.key == "v2" &&
-		err == unix.ENOENT {
+	if err == unix.ENOENT && v.key == "v2" {
+		controller, _, _ := strings.Cut(v.file, ".")
 		why = notEnabled(v.dir, controller)
 	}
-	if err != nil {
-		return fmt.Errorf("cgroup %s: set %s = %s: %w: %s", v.key, file, v.text,
-			err, why)
-	}
-	return nil
+	return fmt.Errorf("cgroup %s: set %s = %s: %w: %s", v.key, file, v.text,
+		err, why)
 }
 
 // notEnabled says how a controller gets to a cgroup of version 2: the one above

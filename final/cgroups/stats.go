@@ -2,13 +2,11 @@ package cgroups
 
 import (
 	"cmp"
-	"fmt"
 	"math"
 	"path/filepath"
 	"strconv"
 	"strings"
-
-	"golang.org/x/sys/unix"
+	"time"
 )
 
 // Stats is what `events --stats` prints, in runc's JSON. Times are
@@ -188,43 +186,26 @@ func (c *Cgroup) OOMKills() (int, error) {
 		pairs(dir + "/memory.oom_control")["oom_kill"]), nil
 }
 
-// OOM calls event each time memory has run out, until the cgroup is removed
-// or stop is closed. Version 1 adds to an eventfd(2) then, and once more when
-// the cgroup is removed; version 2 wakes up who polls memory.events.
+// OOM calls event when memory has run out, until the cgroup is removed or stop
+// is closed. Version 1 says so with under_oom where nobody is killed.
 func (c *Cgroup) OOM(stop <-chan struct{}, event func()) error {
-	dir, v2 := c.at("memory")
-	file, flags := dir+"/memory.events", int16(unix.POLLPRI)
-	if !v2 {
-		file, flags = dir+"/memory.oom_control", unix.POLLIN
+	dir, _ := c.at("memory")
+	count := func() uint64 {
+		v1 := pairs(dir + "/memory.oom_control")
+		return v1["oom_kill"] + v1["under_oom"] +
+			pairs(dir + "/memory.events")["oom"]
 	}
-	fd, err := unix.Open(file, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	watched := fd
-	if err == nil {
-		defer unix.Close(fd)
-	}
-	if err == nil && !v2 {
-		watched, _ = unix.Eventfd(0, unix.EFD_CLOEXEC)
-		defer unix.Close(watched)
-		err = write(dir+"/cgroup.event_control", fmt.Sprint(watched, " ", fd))
-	}
-	if err != nil {
-		return fmt.Errorf("watch %s: %w", file, err)
-	}
-	for last := pairs(file)["oom"]; ; {
-		n, _ := unix.Poll([]unix.PollFd{{Fd: int32(watched),
-			Events: flags}}, 200)
+	for last := count(); exists(dir, "cgroup.procs"); {
 		select {
 		case <-stop:
 			return nil
-		default:
+		case <-time.After(100 * time.Millisecond):
 		}
-		now := pairs(file)["oom"]
-		if !exists(dir, "cgroup.procs") {
-			return nil
-		} else if now > last || !v2 && n > 0 {
-			unix.Read(watched, make([]byte, 8))
+		now := count()
+		if now > last {
 			event()
 		}
 		last = now
 	}
+	return nil
 }
