@@ -16,40 +16,6 @@ import (
 	"container-workshop/final/terminal"
 )
 
-// label is a security module's for the program that we shall execute. The file
-// belongs to our thread; in a container that exists already, /proc might be
-// something else, made to look like it.
-type label struct {
-	file *os.File
-	text string
-}
-
-func (p *process) openLabels() error {
-	const attr = "/proc/thread-self/attr/"
-	want := [][2]string{{attr + "exec", p.spec.SelinuxLabel}}
-	if name := p.spec.ApparmorProfile; name != "" {
-		want = append(want, [2]string{attr + "apparmor/exec", "exec " + name})
-	}
-	for _, w := range want {
-		if w[1] == "" {
-			continue
-		}
-		f, err := os.OpenFile(w[0], os.O_WRONLY, 0)
-		var fs unix.Statfs_t
-		if err == nil {
-			err = unix.Fstatfs(int(f.Fd()), &fs)
-		}
-		if err == nil && fs.Type != unix.PROC_SUPER_MAGIC {
-			err = errors.New("not a proc file system")
-		}
-		if err != nil {
-			return fmt.Errorf("label %q: %w", w[1], err)
-		}
-		p.labels = append(p.labels, label{f, w[1]})
-	}
-	return nil
-}
-
 // console makes a terminal of the container's own devpts our controlling
 // terminal and our files 0, 1 and 2, and sends the master to whoever serves
 // it.
@@ -120,10 +86,8 @@ func (p *process) wait() error {
 // may gain new privileges later needs one to set a filter now, so it comes
 // first; otherwise it is the last thing, and forbids us nothing.
 func (p *process) become(path string) error {
-	for _, l := range p.labels {
-		if _, err := l.file.WriteString(l.text); err != nil {
-			return fmt.Errorf("label %q: %w", l.text, err)
-		}
+	if err := p.confine(); err != nil {
+		return err
 	}
 	for _, l := range p.spec.Rlimits {
 		// The runtime has set it. Go would put back what it found at its start.
@@ -164,6 +128,30 @@ func (p *process) become(path string) error {
 		}
 	}
 	return notRun(path, syscall.Exec(path, p.spec.Args, p.spec.Env))
+}
+
+// confine chooses the AppArmor profile for what we shall execute. In a
+// container that exists already, /proc might be something made to look like it.
+func (p *process) confine() error {
+	if p.spec.ApparmorProfile == "" {
+		return nil
+	}
+	const file = "/proc/thread-self/attr/apparmor/exec"
+	f, err := os.OpenFile(file, os.O_WRONLY, 0)
+	var fs unix.Statfs_t
+	if err == nil {
+		err = unix.Fstatfs(int(f.Fd()), &fs)
+	}
+	if err == nil && fs.Type != unix.PROC_SUPER_MAGIC {
+		err = errors.New(file + " is not of a proc file system")
+	}
+	if err == nil {
+		_, err = f.WriteString("exec " + p.spec.ApparmorProfile)
+	}
+	if err != nil {
+		err = fmt.Errorf("AppArmor profile %s: %w", p.spec.ApparmorProfile, err)
+	}
+	return err
 }
 
 // user becomes the user. setuid(2) of the Go library would do that to every

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os/exec"
-	"strings"
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -15,16 +14,13 @@ import (
 // RunHooks runs hooks one after the other, each with the container's state on
 // its standard input, until one fails.
 func RunHooks(kind string, hooks []specs.Hook, s specs.State) error {
-	state, err := json.Marshal(s)
-	if err != nil {
-		return err
-	}
+	state, _ := json.Marshal(s)
 	for i, h := range hooks {
-		ctx, cancel := context.WithCancel(context.Background())
+		limit := 24 * time.Hour
 		if h.Timeout != nil {
-			limit := time.Duration(*h.Timeout) * time.Second
-			ctx, cancel = context.WithTimeout(ctx, limit)
+			limit = time.Duration(*h.Timeout) * time.Second
 		}
+		ctx, cancel := context.WithTimeout(context.Background(), limit)
 		cmd := exec.CommandContext(ctx, h.Path)
 		if len(h.Args) > 0 {
 			cmd.Args = h.Args
@@ -34,12 +30,12 @@ func RunHooks(kind string, hooks []specs.Hook, s specs.State) error {
 		cmd.WaitDelay = time.Second // for who inherited its output
 		out, err := cmd.CombinedOutput()
 		if ctx.Err() != nil {
-			err = fmt.Errorf("no end within %d seconds", *h.Timeout)
+			err = fmt.Errorf("no end within %v", limit)
 		}
 		cancel()
 		if err != nil {
 			return fmt.Errorf("%s hook %d, %s: %w: %s", kind, i, h.Path, err,
-				strings.TrimSpace(string(out)))
+				bytes.TrimSpace(out))
 		}
 	}
 	return nil

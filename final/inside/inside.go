@@ -97,7 +97,6 @@ type process struct {
 	in     *json.Decoder
 	out    *json.Encoder
 	spec   *specs.Process
-	labels []label
 }
 
 func (p *process) run() error {
@@ -114,9 +113,6 @@ func (p *process) run() error {
 	// The caller's keys are not the container's: session-keyring(7). No error:
 	// a kernel may have none, a user too many.
 	unix.KeyctlJoinSessionKeyring("_ses." + p.ID)
-	if err := p.openLabels(); err != nil {
-		return err
-	}
 	if os.Args[0] == Init {
 		if err := p.enter(); err != nil {
 			return err
@@ -166,9 +162,6 @@ func (p *process) enter() error {
 			return fmt.Errorf("bring up lo: %w", err)
 		}
 	}
-	if err := setPersonality(p.Spec.Linux.Personality); err != nil {
-		return err
-	}
 	if err := rootfs.Prepare(&p.Spec, p.Root); err != nil {
 		return err
 	}
@@ -182,18 +175,18 @@ func (p *process) enter() error {
 	return rootfs.Enter(&p.Spec, p.Root, !p.NoPivot)
 }
 
-func (p *process) names() error {
+func (p *process) names() (err error) {
 	if name := p.Spec.Hostname; name != "" {
-		if err := unix.Sethostname([]byte(name)); err != nil {
-			return fmt.Errorf("sethostname %s: %w", name, err)
-		}
+		err = unix.Sethostname([]byte(name))
 	}
-	if name := p.Spec.Domainname; name != "" {
-		if err := unix.Setdomainname([]byte(name)); err != nil {
-			return fmt.Errorf("setdomainname %s: %w", name, err)
-		}
+	if name := p.Spec.Domainname; name != "" && err == nil {
+		err = unix.Setdomainname([]byte(name))
 	}
-	return nil
+	if err != nil {
+		err = fmt.Errorf("set host name %q, domain name %q: %w",
+			p.Spec.Hostname, p.Spec.Domainname, err)
+	}
+	return err
 }
 
 // loopback sets the flag IFF_UP: netdevice(7).
@@ -209,25 +202,6 @@ func loopback() error {
 	}
 	lo.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
 	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo)
-}
-
-// setPersonality: personality(2).
-func setPersonality(p *specs.LinuxPersonality) error {
-	if p == nil {
-		return nil
-	}
-	domain := map[specs.LinuxPersonalityDomain]uintptr{specs.PerLinux: 0,
-		specs.PerLinux32: 8}
-	number, known := domain[p.Domain]
-	if !known || len(p.Flags) > 0 {
-		return fmt.Errorf("personality %s %s: only LINUX and LINUX32, without"+
-			" flags, are known", p.Domain, p.Flags)
-	}
-	_, _, errno := unix.RawSyscall(unix.SYS_PERSONALITY, number, 0, 0)
-	if errno != 0 {
-		return fmt.Errorf("personality %s: %w", p.Domain, errno)
-	}
-	return nil
 }
 
 // execError is about the container's program.

@@ -12,25 +12,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Kinds are all types of namespace: the name in config.json, the file's in
+// /proc/PID/ns, and clone(2)'s flag.
+var Kinds = [...]struct {
+	Type specs.LinuxNamespaceType
+	File string
+	Flag uintptr
+}{{specs.CgroupNamespace, "cgroup", unix.CLONE_NEWCGROUP},
+	{specs.IPCNamespace, "ipc", unix.CLONE_NEWIPC},
+	{specs.MountNamespace, "mnt", unix.CLONE_NEWNS},
+	{specs.NetworkNamespace, "net", unix.CLONE_NEWNET},
+	{specs.PIDNamespace, "pid", unix.CLONE_NEWPID},
+	{specs.TimeNamespace, "time", unix.CLONE_NEWTIME},
+	{specs.UserNamespace, "user", unix.CLONE_NEWUSER},
+	{specs.UTSNamespace, "uts", unix.CLONE_NEWUTS}}
+
 // Flag is the kernel's flag for a type of namespace.
 func Flag(t specs.LinuxNamespaceType) (uintptr, error) {
-	switch t {
-	case specs.PIDNamespace:
-		return unix.CLONE_NEWPID, nil
-	case specs.NetworkNamespace:
-		return unix.CLONE_NEWNET, nil
-	case specs.MountNamespace:
-		return unix.CLONE_NEWNS, nil
-	case specs.IPCNamespace:
-		return unix.CLONE_NEWIPC, nil
-	case specs.UTSNamespace:
-		return unix.CLONE_NEWUTS, nil
-	case specs.UserNamespace:
-		return unix.CLONE_NEWUSER, nil
-	case specs.CgroupNamespace:
-		return unix.CLONE_NEWCGROUP, nil
-	case specs.TimeNamespace:
-		return unix.CLONE_NEWTIME, nil
+	for _, k := range Kinds {
+		if k.Type == t {
+			return k.Flag, nil
+		}
 	}
 	return 0, fmt.Errorf("namespace type %q: there is none of that name", t)
 }
@@ -93,31 +95,31 @@ func WriteMaps(pid int, uids, gids []specs.LinuxIDMapping) error {
 	if os.Geteuid() != 0 && len(gids) == 1 && gids[0].Size == 1 {
 		file := fmt.Sprintf("/proc/%d/setgroups", pid)
 		if err := os.WriteFile(file, []byte("deny"), 0); err != nil {
-			return fmt.Errorf("deny setgroups: %w", err)
+			return err
 		}
 	}
-	if err := writeMap(pid, "uid", uids); err != nil {
-		return err
+	err := writeMap(pid, "uid", uids)
+	if err == nil {
+		err = writeMap(pid, "gid", gids)
 	}
-	return writeMap(pid, "gid", gids)
+	return err
 }
 
 func writeMap(pid int, kind string, maps []specs.LinuxIDMapping) error {
-	var text strings.Builder
+	text := ""
 	for _, m := range maps {
-		fmt.Fprintln(&text, m.ContainerID, m.HostID, m.Size)
+		text += fmt.Sprintln(m.ContainerID, m.HostID, m.Size)
 	}
-	err := os.WriteFile(fmt.Sprintf("/proc/%d/%s_map", pid, kind),
-		[]byte(text.String()), 0)
+	file := fmt.Sprintf("/proc/%d/%s_map", pid, kind)
+	err := os.WriteFile(file, []byte(text), 0)
 	if err == nil || os.Geteuid() == 0 {
 		return err
 	}
-	cmd := exec.Command("new"+kind+"map", append([]string{fmt.Sprint(pid)},
-		strings.Fields(text.String())...)...)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("new%smap %s: %w: %s: is the range in /etc/sub%s, "+
-			"and newuidmap installed?", kind, strings.Join(cmd.Args[1:], " "),
-			err, strings.TrimSpace(string(out)), kind)
+	args := append([]string{fmt.Sprint(pid)}, strings.Fields(text)...)
+	out, err := exec.Command("new"+kind+"map", args...).CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("new%smap %q: %w: %s: is the range in /etc/sub%s?",
+			kind, args, err, strings.TrimSpace(string(out)), kind)
 	}
-	return nil
+	return err
 }

@@ -34,16 +34,10 @@ func (c *Container) Exec(p *specs.Process, o ExecOptions) (int, error) {
 	}
 	defer init.Close()
 	flags := uintptr(0)
-	for _, n := range []struct {
-		file string
-		flag uintptr
-	}{{"cgroup", unix.CLONE_NEWCGROUP}, {"ipc", unix.CLONE_NEWIPC},
-		{"mnt", unix.CLONE_NEWNS}, {"net", unix.CLONE_NEWNET},
-		{"pid", unix.CLONE_NEWPID}, {"time", unix.CLONE_NEWTIME},
-		{"user", unix.CLONE_NEWUSER}, {"uts", unix.CLONE_NEWUTS}} {
-		theirs := fmt.Sprintf("/proc/%d/ns/%s", c.InitPid, n.file)
-		if !same(theirs, "/proc/self/ns/"+n.file) {
-			flags |= n.flag
+	for _, k := range namespaces.Kinds {
+		theirs := fmt.Sprintf("/proc/%d/ns/%s", c.InitPid, k.File)
+		if !same(theirs, "/proc/self/ns/"+k.File) {
+			flags |= k.Flag
 		}
 	}
 	cgroup := func() (*cgroups.Cgroup, error) { return c.Cgroup(), nil }

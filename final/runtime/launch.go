@@ -234,9 +234,6 @@ func (l *launch) finish() error {
 	if err := setLimits(l.pid, p.Rlimits); err != nil {
 		return err
 	}
-	if err := setSchedule(l.pid, p); err != nil {
-		return err
-	}
 	if p.OOMScoreAdj != nil {
 		file := fmt.Sprintf("/proc/%d/oom_score_adj", l.pid)
 		value := strconv.Itoa(*p.OOMScoreAdj)

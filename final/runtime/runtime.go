@@ -60,12 +60,12 @@ const (
 )
 
 func checkID(id string) error {
-	bad := strings.Trim(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUV"+
-		"WXYZ0123456789_+-.") != "" || strings.ContainsAny(id, "/\x00")
+	good := id != "" && id[0] != '.' && len(id) <= 255
 	for _, r := range id {
-		bad = bad || r > 'z'
+		good = good && (r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' ||
+			r >= '0' && r <= '9' || strings.ContainsRune("_+-.", r))
 	}
-	if bad || id == "" || id == "." || id == ".." || len(id) > 255 {
+	if !good {
 		return fmt.Errorf("container ID %q: letters, digits and _+-. are "+
 			"what it may have, at most 255", id)
 	}

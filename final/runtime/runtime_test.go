@@ -419,7 +419,7 @@ func TestHooks(t *testing.T) {
 	b.spec.Hooks = &specs.Hooks{CreateRuntime: []specs.Hook{{Path: "/bin/sleep",
 		Args: []string{"sleep", "20"}, Timeout: &one}}}
 	b.write()
-	b.refuse(1, []string{"createRuntime hook 0", "1 seconds"}, "run", b.id)
+	b.refuse(1, []string{"createRuntime hook 0", "within 1s"}, "run", b.id)
 	b.spec.Hooks = &specs.Hooks{StartContainer: []specs.Hook{{
 		Path: "/bin/sh", Args: []string{"sh", "-c", "echo no way; exit 3"}}}}
 	b.write()

@@ -42,14 +42,12 @@ func validate(spec *specs.Spec, o *Options) error {
 		return err
 	}
 	l := spec.Linux
-	switch {
-	case l.IntelRdt != nil:
-		return errors.New("linux.intelRdt: not supported")
-	case l.MemoryPolicy != nil:
-		return errors.New("linux.memoryPolicy: not supported")
-	case len(l.NetDevices) > 0:
-		return errors.New("linux.netDevices: not supported")
-	case o.SystemdCgroup && strings.Count(l.CgroupsPath, ":") != 2:
+	if l.IntelRdt != nil || l.MemoryPolicy != nil || l.Personality != nil ||
+		len(l.NetDevices) > 0 {
+		return errors.New("linux.intelRdt, memoryPolicy, personality and " +
+			"netDevices are not supported")
+	}
+	if o.SystemdCgroup && strings.Count(l.CgroupsPath, ":") != 2 {
 		return fmt.Errorf("cgroupsPath %q: with systemd's cgroups it is "+
 			"SLICE:PREFIX:NAME", l.CgroupsPath)
 	}
@@ -68,10 +66,13 @@ func validateProcess(p *specs.Process) error {
 		return fmt.Errorf("apparmorProfile %q: AppArmor is not enabled",
 			p.ApparmorProfile)
 	}
-	_, err := os.Stat("/sys/fs/selinux/enforce")
-	if p.SelinuxLabel != "" && err != nil {
-		return fmt.Errorf("selinuxLabel %q: SELinux is not enabled",
+	if p.SelinuxLabel != "" {
+		return fmt.Errorf("selinuxLabel %q: SELinux is not supported",
 			p.SelinuxLabel)
+	}
+	if p.Scheduler != nil || p.IOPriority != nil || p.ExecCPUAffinity != nil {
+		return errors.New("process.scheduler, ioPriority and execCPUAffinity " +
+			"are not supported")
 	}
 	for _, l := range p.Rlimits {
 		if _, err := limitNumber(l.Type); err != nil {
