@@ -60,25 +60,20 @@ func device(text string) (source, target, access string, err error) {
 	part := strings.Split(text, ":")
 	source, target, access = part[0], part[0], "rwm"
 	last := part[len(part)-1]
-	isAccess := last != "" && len(last) < 4 && strings.Trim(last, "rwm") == "" &&
-		strings.Count(last, "r") < 2 && strings.Count(last, "w") < 2 &&
-		strings.Count(last, "m") < 2
-	switch {
-	case source == "" || len(part) > 3:
-		return "", "", "", fmt.Errorf("bad format for path: %s", text)
-	case len(part) == 3 && !isAccess:
-		return "", "", "", fmt.Errorf("bad mode specified: %s", last)
-	case len(part) == 3:
-		target, access = part[1], last
-	case len(part) == 2 && isAccess:
-		access = last
-	case len(part) == 2:
-		target = last
+	letters := []byte(last)
+	slices.Sort(letters)
+	isAccess := slices.Contains([]string{"m", "r", "w", "mr", "mw", "rw",
+		"mrw"}, string(letters))
+	if len(part) == 3 || len(part) == 2 && isAccess {
+		access, part = last, part[:len(part)-1]
 	}
-	if !path.IsAbs(target) {
-		return "", "", "", fmt.Errorf("%s is not an absolute path", target)
+	if len(part) == 2 {
+		target = part[1]
 	}
-	return source, path.Clean(target), access, nil
+	return source, path.Clean(target), access, check(
+		rule{source == "" || len(part) > 2, "bad format for path: " + text},
+		rule{access == last && !isAccess, "bad mode specified: " + last},
+		rule{!path.IsAbs(target), target + " is not an absolute path"})
 }
 
 // devices finds the device node source, or those in that directory. What is in
@@ -113,28 +108,16 @@ func devices(source, target string) (list []specs.LinuxDevice) {
 	return list
 }
 
-// allowed is Docker's list: null, zero, full, random, urandom, tty, console,
-// ptmx and terminals; and mknod(2) of everything, which opens nothing.
+// allowed is Docker's list: mknod(2) of everything, which opens nothing; null,
+// zero, full, random, urandom, tty, console, ptmx and terminals.
 func allowed() []specs.LinuxDeviceCgroup {
-	list := []specs.LinuxDeviceCgroup{{Access: "rwm"}}
-	add := func(kind string, major, minor int64, access string) {
-		d := specs.LinuxDeviceCgroup{Allow: true, Type: kind, Access: access}
-		if major >= 0 {
-			d.Major = &major
-		}
-		if minor >= 0 {
-			d.Minor = &minor
-		}
-		list = append(list, d)
+	list := []specs.LinuxDeviceCgroup{{Access: "rwm"},
+		{Allow: true, Type: "c", Access: "m"},
+		{Allow: true, Type: "b", Access: "m"}}
+	for _, d := range [][2]int64{{1, 3}, {1, 5}, {1, 7}, {1, 8}, {1, 9}, {5, 0},
+		{5, 1}, {5, 2}, {136, -1}} {
+		list = append(list, specs.LinuxDeviceCgroup{Allow: true, Type: "c",
+			Access: "rwm", Major: &d[0], Minor: &d[1]})
 	}
-	add("c", -1, -1, "m")
-	add("b", -1, -1, "m")
-	for _, minor := range []int64{3, 5, 7, 8, 9} {
-		add("c", 1, minor, "rwm")
-	}
-	for _, minor := range []int64{0, 1, 2} {
-		add("c", 5, minor, "rwm")
-	}
-	add("c", 136, -1, "rwm")
 	return list
 }

@@ -16,64 +16,65 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const least = 6 << 20 // bytes that a container needs, says Docker
-
-// A host is what this machine's cgroups offer, and what they do not and was
-// asked for.
+// A host is what this machine's cgroups offer, and what was asked for in vain.
 type host struct {
 	found    map[string]string
-	v2       bool
 	warnings []string
 }
 
-// lacks says whether a file of a controller is missing; then it warns as
-// Docker does, that what was asked for is discarded. The file's name is that
-// of version 1; version 2 has all of a controller, or it has nothing like it.
-func (h *host) lacks(asked bool, controller, file, what string) bool {
+// lacks says whether a file of a controller is missing that was asked for, and
+// warns as Docker does, that it is discarded. The name is that of version 1;
+// version 2 has all of a controller, but for the last three.
+func (h *host) lacks(asked bool, name, what string) bool {
+	controller, _, _ := strings.Cut(name, ".")
 	dir, ok := h.found[controller]
-	if ok && !(h.v2 && dir == h.found[""]) {
-		_, err := os.Stat(dir + "/" + file)
-		ok = err == nil || !os.IsNotExist(err)
-	} else if file == "memory.swappiness" || file == "memory.oom_control" ||
-		file == "memory.kmem.limit_in_bytes" {
-		ok = false
+	if controller == "blkio" && !ok {
+		dir, ok = h.found["io"]
+	}
+	if ok && dir != h.found[""] && name != controller {
+		_, err := os.Stat(dir + "/" + name)
+		ok = err == nil
+	} else if ok {
+		ok = name != "memory.swappiness" && name != "memory.oom_control" &&
+			name != "memory.kmem.limit_in_bytes"
 	}
 	if asked && !ok {
-		h.warnings = append(h.warnings, what)
+		h.warnings = append(h.warnings, "Your kernel does not support "+
+			strings.Replace(what, "…", " or the cgroup is not mounted.", 1))
 	}
 	return asked && !ok
+}
+
+// A rule is something that must not be, and Docker's words for it.
+type rule struct {
+	broken bool
+	text   string
+}
+
+func check(rules ...rule) error {
+	for _, r := range rules {
+		if r.broken {
+			return errors.New(r.text)
+		}
+	}
+	return nil
 }
 
 // Resources are the cgroup's limits, without devices: for Spec and for update.
 // The warnings tell what this kernel cannot do; the spec has it not.
 func Resources(l *Limits) (*specs.LinuxResources, []string, error) {
 	h := &host{found: cgroups.Controllers()}
-	_, h.v2 = h.found[""]
-	r := &specs.LinuxResources{}
-	var err error
-	if r.Memory, err = h.memory(l); err != nil {
-		return nil, h.warnings, err
-	}
-	if r.CPU, err = h.cpu(l); err != nil {
-		return nil, h.warnings, err
-	}
-	if r.BlockIO, err = h.blockIO(l); err != nil {
-		return nil, h.warnings, err
-	}
-	pids, err := whole("pids-limit", l.PidsLimit)
-	if pids != 0 && err == nil && !h.lacks(true, "pids", ".", "Your kernel "+
-		"does not support PIDs limit capabilities or the cgroup is not "+
-		"mounted. PIDs limit discarded.") {
-		pids = max(pids, -1)
+	memory, err1 := h.memory(l)
+	cpu, err2 := h.cpu(l)
+	disks, err3 := h.blockIO(l)
+	pids, err4 := whole("pids-limit", l.PidsLimit)
+	r := &specs.LinuxResources{Memory: memory, CPU: cpu, BlockIO: disks}
+	if pids = max(pids, -1); pids != 0 && !h.lacks(true, "pids", "PIDs limit "+
+		"capabilities… PIDs limit discarded.") {
 		r.Pids = &specs.LinuxPids{Limit: &pids}
 	}
-	return r, h.warnings, err
+	return r, h.warnings, cmp.Or(err1, err2, err3, err4)
 }
-
-const (
-	noCgroup = " or the cgroup is not mounted. "
-	noKernel = "Your kernel does not support "
-)
 
 func (h *host) memory(l *Limits) (*specs.LinuxMemory, error) {
 	limit, err1 := size("memory", l.Memory)
@@ -83,71 +84,58 @@ func (h *host) memory(l *Limits) (*specs.LinuxMemory, error) {
 	if l.MemorySwap != "-1" {
 		swap, err4 = size("memory-swap", l.MemorySwap)
 	}
-	swappiness, err5 := whole("memory-swappiness", l.MemorySwappiness)
+	swappiness, err5 := whole("memory-swappiness",
+		cmp.Or(l.MemorySwappiness, "-1"))
 	if err := cmp.Or(err1, err2, err3, err4, err5); err != nil {
 		return nil, err
 	}
-	if h.lacks(limit > 0, "memory", "memory.limit_in_bytes", noKernel+
-		"memory limit capabilities"+noCgroup+"Limitation discarded.") {
+	if h.lacks(limit > 0, "memory.limit_in_bytes",
+		"memory limit capabilities… Limitation discarded.") {
 		limit, swap = 0, -1
 	}
-	if limit > 0 && swap != -1 && h.lacks(true, "memory",
-		"memory.memsw.limit_in_bytes", noKernel+"swap limit capabilities"+
-			noCgroup+"Memory limited without swap.") {
+	if h.lacks(limit > 0 && swap != -1, "memory.memsw.limit_in_bytes",
+		"swap limit capabilities… Memory limited without swap.") {
 		swap = -1
 	}
-	if h.lacks(kernel > 0, "memory", "memory.kmem.limit_in_bytes", noKernel+
-		"kernel memory limit capabilities"+noCgroup+"Limitation discarded.") {
+	if h.lacks(kernel > 0, "memory.kmem.limit_in_bytes",
+		"kernel memory limit capabilities… Limitation discarded.") {
 		kernel = 0
 	}
-	switch {
-	case limit != 0 && limit < least:
-		return nil, errors.New("Minimum memory limit allowed is 6MB")
-	case limit > 0 && swap > 0 && swap < limit:
-		return nil, errors.New("Minimum memoryswap limit should be larger " +
-			"than memory limit, see usage")
-	case limit == 0 && swap > 0:
-		return nil, errors.New("You should always set the Memory limit when " +
-			"using Memoryswap limit, see usage")
-	case soft > 0 && soft < least:
-		return nil, errors.New("Minimum memory reservation allowed is 6MB")
-	case limit > 0 && limit < soft:
-		return nil, errors.New("Minimum memory limit can not be less than " +
-			"memory reservation limit, see usage")
-	case kernel > 0 && kernel < least:
-		return nil, errors.New("Minimum kernel memory limit allowed is 6MB")
-	case swappiness < -1 || swappiness > 100:
-		return nil, fmt.Errorf("invalid value: %d. Valid memory swappiness "+
-			"range is 0-100", swappiness)
-	}
-	m := &specs.LinuxMemory{}
+	const least = 6 << 20
+	err := check(rule{limit > 0 && limit < least,
+		"Minimum memory limit allowed is 6MB"},
+		rule{limit > 0 && swap > 0 && swap < limit, "Minimum memoryswap limit " +
+			"should be larger than memory limit, see usage"},
+		rule{limit == 0 && swap > 0, "You should always set the Memory limit " +
+			"when using Memoryswap limit, see usage"},
+		rule{soft > 0 && soft < least,
+			"Minimum memory reservation allowed is 6MB"},
+		rule{limit > 0 && limit < soft, "Minimum memory limit can not be less " +
+			"than memory reservation limit, see usage"},
+		rule{kernel > 0 && kernel < least,
+			"Minimum kernel memory limit allowed is 6MB"},
+		rule{swappiness < -1 || swappiness > 100, fmt.Sprintf("invalid value: "+
+			"%d. Valid memory swappiness range is 0-100", swappiness)})
+	m := &specs.LinuxMemory{Limit: positive[int64](limit),
+		Reservation: positive[int64](soft), Kernel: positive[int64](kernel)}
 	if limit > 0 {
-		if swap == 0 { // as much swap as memory
-			swap = 2 * limit
-		}
-		m.Limit, m.Swap = &limit, &swap
+		swap = cmp.Or(swap, 2*limit) // as much swap as memory
+		m.Swap = &swap
 	}
-	if soft > 0 {
-		m.Reservation = &soft
-	}
-	if kernel > 0 {
-		m.Kernel = &kernel
-	}
-	if l.MemorySwappiness != "" && swappiness >= 0 && !h.lacks(true, "memory",
-		"memory.swappiness", noKernel+"memory swappiness capabilities"+
-			noCgroup+"Memory swappiness discarded.") {
+	if swappiness >= 0 && !h.lacks(true, "memory.swappiness",
+		"memory swappiness capabilities… Memory swappiness discarded.") {
 		value := uint64(swappiness)
 		m.Swappiness = &value
 	}
-	if l.OomKillDisable && !h.lacks(true, "memory", "memory.oom_control",
-		noKernel+"OomKillDisable. OomKillDisable discarded.") {
+	if l.OomKillDisable && !h.lacks(true, "memory.oom_control",
+		"OomKillDisable. OomKillDisable discarded.") {
 		if m.DisableOOMKiller = &l.OomKillDisable; limit == 0 {
 			h.warnings = append(h.warnings, "OOM killer is disabled for the "+
 				"container, but no memory limit is set, this can result in "+
 				"the system running out of resources.")
 		}
 	}
-	return m, nil
+	return m, err
 }
 
 func (h *host) cpu(l *Limits) (*specs.LinuxCPU, error) {
@@ -155,71 +143,68 @@ func (h *host) cpu(l *Limits) (*specs.LinuxCPU, error) {
 	period, err2 := whole("cpu-period", l.CPUPeriod)
 	quota, err3 := whole("cpu-quota", l.CPUQuota)
 	nano, err4 := cpus(l.Cpus)
-	if err := cmp.Or(err1, err2, err3, err4); err != nil {
-		return nil, err
-	}
-	noQuota := h.lacks(nano > 0 || period != 0 || quota != 0, "cpu",
-		"cpu.cfs_quota_us", noKernel+
-			"CPU CFS scheduler. CPU period/quota discarded.")
-	switch n := runtime.NumCPU(); {
-	case nano > 0 && period > 0:
-		return nil, errors.New("Conflicting options: Nano CPUs and CPU " +
-			"Period cannot both be set")
-	case nano > 0 && quota > 0:
-		return nil, errors.New("Conflicting options: Nano CPUs and CPU " +
-			"Quota cannot both be set")
-	case nano > 0 && noQuota:
-		return nil, errors.New("NanoCPUs can not be set, as your kernel does " +
-			"not support CPU CFS scheduler or the cgroup is not mounted")
-	case nano < 0 || nano > int64(n)*1e9:
-		return nil, fmt.Errorf("range of CPUs is from 0.01 to %[1]d.00, as "+
-			"there are only %[1]d CPUs available", n)
-	case shares < 0:
-		return nil, fmt.Errorf("invalid CPU shares (%d): value must be a "+
-			"positive integer", shares)
-	case period != 0 && (period < 1000 || period > 1000000):
-		return nil, errors.New("CPU cfs period can not be less than 1ms " +
-			"(i.e. 1000) or larger than 1s (i.e. 1000000)")
-	case quota > 0 && quota < 1000:
-		return nil, errors.New("CPU cfs quota can not be less than 1ms " +
-			"(i.e. 1000)")
-	}
-	c := &specs.LinuxCPU{}
+	n := runtime.NumCPU()
+	fixed := h.lacks(nano > 0 || period != 0 || quota != 0, "cpu.cfs_quota_us",
+		"CPU CFS scheduler. CPU period/quota discarded.")
+	err := cmp.Or(err1, err2, err3, err4, check(
+		rule{nano > 0 && period > 0, "Conflicting options: Nano CPUs and CPU " +
+			"Period cannot both be set"},
+		rule{nano > 0 && quota > 0, "Conflicting options: Nano CPUs and CPU " +
+			"Quota cannot both be set"},
+		rule{nano > 0 && fixed, "NanoCPUs can not be set, as your kernel does " +
+			"not support CPU CFS scheduler or the cgroup is not mounted"},
+		rule{nano < 0 || nano > int64(n)*1e9, fmt.Sprintf("range of CPUs is "+
+			"from 0.01 to %[1]d.00, as there are only %[1]d CPUs available", n)},
+		rule{shares < 0, fmt.Sprintf("invalid CPU shares (%d): value must be "+
+			"a positive integer", shares)},
+		rule{period != 0 && (period < 1000 || period > 1000000), "CPU cfs " +
+			"period can not be less than 1ms (i.e. 1000) or larger than 1s " +
+			"(i.e. 1000000)"},
+		rule{quota > 0 && quota < 1000,
+			"CPU cfs quota can not be less than 1ms (i.e. 1000)"}),
+		available(l.CpusetCpus, "cpu", "cpuset cpus", "CPUs"),
+		available(l.CpusetMems, "node", "cpuset mems", "memory nodes"))
 	if nano > 0 {
 		period, quota = 100000, nano/10000
 	}
-	if period > 0 && !noQuota {
-		value := uint64(period)
-		c.Period = &value
+	if fixed {
+		period, quota = 0, 0
 	}
-	if quota != 0 && !noQuota {
+	if h.lacks(shares > 0, "cpu.shares", "CPU shares… Shares discarded.") {
+		shares = 0
+	}
+	c := &specs.LinuxCPU{Period: positive[uint64](period),
+		Shares: positive[uint64](shares)}
+	if quota != 0 {
 		c.Quota = &quota
 	}
-	if shares > 0 && !h.lacks(true, "cpu", "cpu.shares", noKernel+
-		"CPU shares"+noCgroup+"Shares discarded.") {
-		value := uint64(shares)
-		c.Shares = &value
+	if !h.lacks(l.CpusetCpus+l.CpusetMems != "", "cpuset.cpus",
+		"cpuset… Cpuset discarded.") {
+		c.Cpus, c.Mems = l.CpusetCpus, l.CpusetMems
 	}
-	if h.lacks(l.CpusetCpus != "" || l.CpusetMems != "", "cpuset",
-		"cpuset.cpus", noKernel+"cpuset"+noCgroup+"Cpuset discarded.") {
-		return c, nil
+	return c, err
+}
+
+func positive[T int64 | uint64 | uint16](n int64) *T {
+	if n <= 0 {
+		return nil
 	}
-	c.Cpus, c.Mems = l.CpusetCpus, l.CpusetMems
-	return c, cmp.Or(available(c.Cpus, "cpu", "CPUs"),
-		available(c.Mems, "node", "memory nodes"))
+	value := T(n)
+	return &value
 }
 
 // available checks a list such as 0-2,7 against what the machine has.
-func available(list, kind, what string) error {
-	want, err := set(list)
-	if err != nil {
-		return fmt.Errorf("Invalid value %s for cpuset %ss: %w", list,
-			strings.Replace(kind, "node", "mem", 1), err)
-	}
+func available(list, kind, flag, what string) error {
 	text, err := os.ReadFile("/sys/devices/system/" + kind + "/online")
-	have, bad := set(strings.TrimSpace(string(text)))
-	if err != nil || bad != nil { // without NUMA there is but node 0
-		text, have = []byte("0"), map[int]bool{0: true}
+	if list == "" {
+		return nil
+	} else if err != nil { // without NUMA there is but node 0
+		text = []byte("0")
+	}
+	have, _ := numbers(strings.TrimSpace(string(text)))
+	want, err := numbers(list)
+	if err != nil {
+		return fmt.Errorf("Invalid value %s for %s: %w", list, flag, err)
 	}
 	for n := range want {
 		if !have[n] {
@@ -230,90 +215,75 @@ func available(list, kind, what string) error {
 	return nil
 }
 
-func set(list string) (map[int]bool, error) {
-	found := map[int]bool{}
+func numbers(list string) (map[uint64]bool, error) {
+	found := map[uint64]bool{}
 	for part := range strings.SplitSeq(list, ",") {
 		first, last, isRange := strings.Cut(part, "-")
-		if !isRange {
-			last = first
-		}
 		a, err := strconv.ParseUint(first, 10, 13)
-		b, bad := strconv.ParseUint(last, 10, 13)
-		if err = cmp.Or(err, bad); list != "" && (err != nil || a > b) {
+		b, bad := a, error(nil)
+		if isRange {
+			b, bad = strconv.ParseUint(last, 10, 13)
+		}
+		if err != nil || bad != nil || a > b {
 			return nil, fmt.Errorf("not a list: %q", part)
 		}
-		for ; list != "" && a <= b; a++ {
-			found[int(a)] = true
+		for ; a <= b; a++ {
+			found[a] = true
 		}
 	}
 	return found, nil
 }
 
 func (h *host) blockIO(l *Limits) (*specs.LinuxBlockIO, error) {
-	b := &specs.LinuxBlockIO{}
 	weight, err := whole("blkio-weight", l.BlkioWeight)
-	if err == nil && weight != 0 && (weight < 10 || weight > 1000) {
-		err = errors.New("Range of blkio weight is from 10 to 1000")
-	}
-	if err != nil {
-		return nil, err
-	}
+	err = cmp.Or(err, check(rule{weight != 0 && (weight < 10 || weight > 1000),
+		"Range of blkio weight is from 10 to 1000"}))
 	file := "blkio.weight"
-	if _, err := os.Stat(h.found["blkio"] + "/blkio.bfq.weight"); err == nil {
+	if _, bad := os.Stat(h.found["blkio"] + "/blkio.bfq.weight"); bad == nil {
 		file = "blkio.bfq.weight"
 	}
-	io := "blkio"
-	if h.found[io] == "" {
-		io = "io"
+	if h.lacks(weight != 0, file, "Block I/O weight… Weight discarded.") {
+		weight = 0
 	}
-	if weight != 0 && !h.lacks(true, io, file, noKernel+
-		"Block I/O weight"+noCgroup+"Weight discarded.") {
-		value := uint16(weight)
-		b.Weight = &value
-	}
+	b := &specs.LinuxBlockIO{Weight: positive[uint16](weight)}
 	for _, t := range []struct {
 		list       []string
 		file, what string
 		to         *[]specs.LinuxThrottleDevice
 	}{
-		{l.DeviceReadBps, "read_bps", "BPS Block I/O read limit",
+		{l.DeviceReadBps, "read_bps", "BPS Block I/O read",
 			&b.ThrottleReadBpsDevice},
-		{l.DeviceWriteBps, "write_bps", "BPS Block I/O write limit",
+		{l.DeviceWriteBps, "write_bps", "BPS Block I/O write",
 			&b.ThrottleWriteBpsDevice},
-		{l.DeviceReadIOPS, "read_iops", "IOPS Block read limit",
+		{l.DeviceReadIOPS, "read_iops", "IOPS Block read",
 			&b.ThrottleReadIOPSDevice},
-		{l.DeviceWriteIOPS, "write_iops", "IOPS Block write limit",
+		{l.DeviceWriteIOPS, "write_iops", "IOPS Block write",
 			&b.ThrottleWriteIOPSDevice},
 	} {
-		lacks := h.lacks(len(t.list) > 0, io, "blkio.throttle."+t.file+
-			"_device", noKernel+t.what+noCgroup+"Limit discarded.")
+		lacks := h.lacks(len(t.list) > 0, "blkio.throttle."+t.file+"_device",
+			t.what+" limit… Limit discarded.")
 		for _, text := range t.list {
-			one, err := throttle(text, strings.HasSuffix(t.file, "bps"))
-			if err != nil {
-				return nil, err
-			} else if !lacks {
+			one, bad := throttle(text, strings.HasSuffix(t.file, "bps"))
+			if err = cmp.Or(err, bad); !lacks {
 				*t.to = append(*t.to, one)
 			}
 		}
 	}
-	return b, nil
+	return b, err
 }
 
 // throttle reads DEVICE:RATE.
 func throttle(text string, bytes bool) (t specs.LinuxThrottleDevice,
 	err error) {
-	path, rate, ok := strings.Cut(text, ":")
-	if !ok || !strings.HasPrefix(path, "/dev/") {
+	path, rate, _ := strings.Cut(text, ":")
+	if !strings.HasPrefix(path, "/dev/") {
 		return t, fmt.Errorf("bad format for device path: %s", text)
 	}
-	if bytes {
-		var n int64
+	n := int64(0)
+	if n, err = strconv.ParseInt(rate, 10, 64); bytes {
 		n, err = Bytes(rate)
-		t.Rate = uint64(n)
-	} else {
-		t.Rate, err = strconv.ParseUint(rate, 10, 64)
 	}
-	if err != nil {
+	if err != nil || n < 0 {
 		return t, fmt.Errorf("invalid rate for device: %s. The correct "+
 			"format is <device-path>:<number>: Number must be a positive "+
 			"integer; bytes may have a unit, kb, mb, or gb", text)
@@ -324,16 +294,14 @@ func throttle(text string, bytes bool) (t specs.LinuxThrottleDevice,
 	} else if st.Mode&unix.S_IFMT != unix.S_IFBLK {
 		return t, fmt.Errorf("%s: not a block device", path)
 	}
+	t.Rate = uint64(n)
 	t.Major, t.Minor = int64(unix.Major(st.Rdev)), int64(unix.Minor(st.Rdev))
 	return t, nil
 }
 
 // size and whole read a flag's number; an empty text is 0.
 func size(flag, text string) (int64, error) {
-	if text == "" {
-		return 0, nil
-	}
-	n, err := Bytes(text)
+	n, err := Bytes(cmp.Or(text, "0"))
 	if err != nil {
 		err = fmt.Errorf("invalid argument %q for --%s: %w", text, flag, err)
 	}

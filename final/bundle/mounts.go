@@ -72,67 +72,44 @@ func Mounts(o *Options, img *v1.ImageConfig) (list []Mount, err error) {
 }
 
 // volume reads -v: [SOURCE:]TARGET[:MODE]. A SOURCE without a slash is a name.
+// Each kind of word may come once in MODE. SELinux has labels (z and Z), and
+// macOS consistency: here they change nothing.
 func volume(text string) (m Mount, err error) {
-	bad := func(why string) (Mount, error) {
-		return m, fmt.Errorf("invalid volume specification: '%s'%s", text, why)
-	}
 	part := strings.Split(text, ":")
-	if len(part) > 3 || part[0] == "" || part[len(part)-1] == "" {
-		return bad("")
-	}
 	m.Type, m.Destination = "volume", part[0]
 	if len(part) > 1 {
 		m.Name, m.Destination = part[0], part[1]
 	}
-	var propagation string
+	err = check(rule{len(part) > 3 || part[0] == "" || part[len(part)-1] == "",
+		"not [SOURCE:]TARGET[:MODE]"})
+	propagation, seen := "", map[string]bool{}
 	if len(part) == 3 {
-		if propagation, err = m.mode(part[2]); err != nil {
-			return m, err
-		}
-	}
-	if strings.HasPrefix(m.Name, ".") || path.IsAbs(m.Name) {
-		if m.Source, err = filepath.Abs(m.Name); err != nil {
-			return m, err
-		}
-		m.Type, m.Name, m.MakeSource = "bind", "", true
-		m.Options = bindOptions(true, m.ReadOnly, "rro", propagation)
-	} else if propagation != "" {
-		return bad(": a volume has no propagation")
-	} else {
-		m.Options = bindOptions(true, m.ReadOnly, "rro", "")
-	}
-	if err = m.check(); err != nil {
-		return bad(": " + err.Error())
-	}
-	return m, nil
-}
-
-// mode reads the third part of -v, of which each kind may come once. SELinux
-// has labels (z and Z), and macOS consistency: here they change nothing.
-func (m *Mount) mode(text string) (propagation string, err error) {
-	seen := map[string]bool{}
-	for word := range strings.SplitSeq(text, ",") {
-		kind := ""
-		switch word {
-		case "rw", "ro":
-			kind, m.ReadOnly = "access", word == "ro"
-		case "z", "Z":
-			kind = "label"
-		case "nocopy":
-			kind, m.NoCopy = "copy", true
-		case "consistent", "cached", "delegated", "default":
-			kind = "consistency"
-		default:
+		for word := range strings.SplitSeq(part[2], ",") {
+			kind := map[string]string{"rw": "access", "ro": "access", "z": "z",
+				"Z": "z", "nocopy": "copy", "consistent": "consistency",
+				"cached": "consistency", "delegated": "consistency"}[word]
 			if isPropagation(word) {
 				kind, propagation = "propagation", word
 			}
+			m.ReadOnly = m.ReadOnly || word == "ro"
+			m.NoCopy = m.NoCopy || word == "nocopy"
+			if kind == "" || seen[kind] {
+				return m, fmt.Errorf("invalid mode: %s", part[2])
+			}
+			seen[kind] = true
 		}
-		if kind == "" || seen[kind] {
-			return "", fmt.Errorf("invalid mode: %s", text)
-		}
-		seen[kind] = true
 	}
-	return propagation, nil
+	if strings.HasPrefix(m.Name, ".") || path.IsAbs(m.Name) {
+		m.Type, m.Name, m.MakeSource = "bind", "", true
+		m.Source, _ = filepath.Abs(part[0])
+	}
+	m.Options = bindOptions("rbind", m.ReadOnly, "rro", propagation)
+	err = cmp.Or(err, check(rule{m.Type == "volume" && propagation != "",
+		"a volume has no propagation"}), m.check())
+	if err != nil {
+		err = fmt.Errorf("invalid volume specification: '%s': %w", text, err)
+	}
+	return m, err
 }
 
 func isPropagation(word string) bool {
@@ -140,11 +117,8 @@ func isPropagation(word string) bool {
 		"slave", "rslave"}, word)
 }
 
-func bindOptions(deep, readOnly bool, ro, propagation string) []string {
-	options := []string{"bind", cmp.Or(propagation, "rprivate")}
-	if deep {
-		options[0] = "rbind"
-	}
+func bindOptions(kind string, readOnly bool, ro, propagation string) []string {
+	options := []string{kind, cmp.Or(propagation, "rprivate")}
 	if readOnly {
 		options = append(options, ro)
 	}
@@ -153,19 +127,15 @@ func bindOptions(deep, readOnly bool, ro, propagation string) []string {
 
 // check is what all kinds have in common.
 func (m *Mount) check() error {
-	if m.Destination == "" {
-		return errors.New("target is required")
-	} else if !path.IsAbs(m.Destination) {
-		return fmt.Errorf("invalid mount path: '%s' mount path must be "+
-			"absolute", m.Destination)
-	} else if path.Clean(m.Destination) == "/" {
-		return errors.New("invalid specification: destination can't be '/'")
-	} else if m.Type == "volume" && m.Name != "" && !IsName(m.Name) {
-		return fmt.Errorf("%q includes invalid characters for a local volume "+
-			"name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you "+
-			"intended to pass a host directory, use absolute path", m.Name)
-	}
-	return nil
+	return check(rule{m.Destination == "", "target is required"},
+		rule{!path.IsAbs(m.Destination), fmt.Sprintf("invalid mount path: "+
+			"'%s' mount path must be absolute", m.Destination)},
+		rule{path.Clean(m.Destination) == "/",
+			"invalid specification: destination can't be '/'"},
+		rule{m.Type == "volume" && m.Name != "" && !IsName(m.Name),
+			fmt.Sprintf("%q includes invalid characters for a local volume "+
+				"name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you "+
+				"intended to pass a host directory, use absolute path", m.Name)})
 }
 
 // IsName tells whether a text may be a volume's name, or a container's.
@@ -186,164 +156,144 @@ func mount(text string) (m Mount, err error) {
 		return m, fmt.Errorf("invalid argument %q for --mount: %w", text, err)
 	}
 	m.Type = "volume"
-	recursive, propagation, given, options := "enabled", "", "", ""
+	given, value := "", map[string]string{}
+	flags := map[string]*bool{"readonly": &m.ReadOnly, "ro": &m.ReadOnly,
+		"volume-nocopy": &m.NoCopy}
+	words := map[string]*string{"type": &m.Type, "source": &m.Source,
+		"src": &m.Source, "target": &m.Destination, "dst": &m.Destination,
+		"destination": &m.Destination, "volume-subpath": &m.Subpath,
+		"volume-driver": &m.Driver}
+	lists := map[string]*[]string{"volume-label": &m.Labels,
+		"volume-opt": &m.DriverOpts}
 	for _, field := range fields {
-		key, value, valued := strings.Cut(field, "=")
+		key, text, valued := strings.Cut(field, "=")
 		key = strings.ToLower(key)
 		if kind, _, ok := strings.Cut(key, "-"); ok {
 			given = kind
 		}
-		on := true
-		if key == "readonly" || key == "ro" || key == "volume-nocopy" {
-			if on, err = strconv.ParseBool(value); err != nil && valued {
-				return m, fmt.Errorf("invalid value for %s: %s", key, value)
-			} else if !valued {
-				on = true
+		switch {
+		case flags[key] != nil:
+			*flags[key], err = strconv.ParseBool(cmp.Or(text, "true"))
+			if err != nil || valued && text == "" {
+				return m, fmt.Errorf("invalid value for %s: %s", key, text)
 			}
-		} else if !valued {
+		case !valued:
 			return m, fmt.Errorf("invalid field '%s' must be a key=value pair",
 				field)
-		}
-		switch key {
-		case "type":
-			m.Type = strings.ToLower(value)
-		case "source", "src":
-			m.Source = value
-		case "target", "dst", "destination":
-			m.Destination = value
-		case "readonly", "ro":
-			m.ReadOnly = on
-		case "consistency":
-		case "bind-propagation":
-			propagation = strings.ToLower(value)
-		case "bind-recursive":
-			recursive = value
-		case "volume-nocopy":
-			m.NoCopy = on
-		case "volume-subpath":
-			m.Subpath = value
-		case "volume-label":
-			m.Labels = append(m.Labels, value)
-		case "volume-driver":
-			m.Driver = value
-		case "volume-opt":
-			m.DriverOpts = append(m.DriverOpts, value)
-		case "tmpfs-size":
-			n, bad := Bytes(value)
-			if bad != nil {
-				return m, fmt.Errorf("invalid value for %s: %s", key, value)
-			}
-			options += fmt.Sprintf(",size=%d", n)
-		case "tmpfs-mode":
-			if _, bad := strconv.ParseUint(value, 8, 12); bad != nil {
-				return m, fmt.Errorf("invalid value for %s: %s", key, value)
-			}
-			options += ",mode=" + value
+		case words[key] != nil:
+			*words[key] = text
+		case lists[key] != nil:
+			*lists[key] = append(*lists[key], text)
+		case slices.Contains([]string{"consistency", "bind-propagation",
+			"bind-recursive", "tmpfs-size", "tmpfs-mode"}, key):
+			value[key] = text
 		default:
 			return m, fmt.Errorf("unexpected key '%s' in '%s'", key, field)
 		}
 	}
+	m.Type = strings.ToLower(m.Type)
 	if given != "" && given != m.Type {
 		return m, fmt.Errorf("cannot mix '%s-*' options with mount type '%s'",
 			given, m.Type)
 	}
-	return m.complete(recursive, propagation, strings.TrimPrefix(options, ","))
-}
-
-// complete does for --mount what depends on the type.
-func (m Mount) complete(recursive, propagation, options string) (Mount, error) {
-	bad := func(format string, args ...any) (Mount, error) {
-		return m, fmt.Errorf("invalid mount config for type %q: %w", m.Type,
-			fmt.Errorf(format, args...))
-	}
-	ro := map[string]string{"enabled": "rro", "disabled": "ro",
-		"writable": "ro", "readonly": "rro"}[recursive]
 	switch m.Type {
 	case "bind":
-		if strings.HasPrefix(m.Source, ".") {
-			m.Source, _ = filepath.Abs(m.Source)
-		}
-		if m.Source == "" {
-			return bad("field Source must not be empty")
-		} else if !path.IsAbs(m.Source) {
-			return bad("invalid mount path: '%s' mount path must be absolute",
-				m.Source)
-		} else if propagation != "" && !isPropagation(propagation) {
-			return bad("invalid propagation mode: %s", propagation)
-		} else if ro == "" {
-			return m, fmt.Errorf("invalid value for bind-recursive: %s (must "+
-				`be "enabled", "disabled", "writable", or "readonly")`,
-				recursive)
-		} else if (recursive == "writable" || recursive == "readonly") &&
-			!m.ReadOnly {
-			return m, fmt.Errorf("option 'bind-recursive=%s' requires "+
-				"'readonly' to be specified in conjunction", recursive)
-		} else if recursive == "readonly" && propagation != "rprivate" {
-			return m, errors.New("option 'bind-recursive=readonly' requires " +
-				"'bind-propagation=rprivate' to be specified in conjunction")
-		}
-		m.Options = bindOptions(recursive != "disabled", m.ReadOnly, ro,
-			propagation)
+		err = m.bind(value["bind-recursive"], value["bind-propagation"])
 	case "volume":
 		m.Name, m.Source = m.Source, ""
-		if m.Subpath != "" && (m.Name == "" || !filepath.IsLocal(m.Subpath)) {
-			return bad("subpath must be a relative path within a named volume")
-		} else if m.ReadOnly && m.Name == "" {
-			return bad("must not set ReadOnly mode when using anonymous volumes")
-		} else if m.Driver != "" && m.Driver != "local" {
-			return bad("plugin %q not found", m.Driver)
-		}
-		m.Options = bindOptions(true, m.ReadOnly, "rro", "")
+		m.Options = bindOptions("rbind", m.ReadOnly, "rro", "")
+		err = check(rule{m.Subpath != "" && (m.Name == "" ||
+			!filepath.IsLocal(m.Subpath)),
+			"subpath must be a relative path within a named volume"},
+			rule{m.ReadOnly && m.Name == "",
+				"must not set ReadOnly mode when using anonymous volumes"},
+			rule{m.Driver != "" && m.Driver != "local",
+				fmt.Sprintf("plugin %q not found", m.Driver)})
 	case "tmpfs":
-		if m.Source != "" {
-			return bad("field Source must not be specified")
-		} else if m.ReadOnly {
-			options = strings.TrimPrefix(options+",ro", ",")
-		}
-		return tmpfs(m.Destination, options)
+		return m.tmpfs(value["tmpfs-size"], value["tmpfs-mode"])
 	default:
-		return bad("mount type unknown")
+		err = errors.New("mount type unknown")
 	}
-	if err := m.check(); err != nil {
-		return bad("%w", err)
+	if err = cmp.Or(err, m.check()); err != nil {
+		err = fmt.Errorf("invalid mount config for type %q: %w", m.Type, err)
 	}
-	return m, nil
+	return m, err
 }
 
-// tmpfs merges options with Docker's for it, in which the last one wins.
+func (m *Mount) bind(recursive, propagation string) error {
+	if strings.HasPrefix(m.Source, ".") {
+		m.Source, _ = filepath.Abs(m.Source)
+	}
+	kind, ro := "rbind", map[string]string{"": "rro", "enabled": "rro",
+		"disabled": "ro", "writable": "ro", "readonly": "rro"}[recursive]
+	if recursive == "disabled" {
+		kind = "bind"
+	}
+	m.Options = bindOptions(kind, m.ReadOnly, ro, propagation)
+	forced := recursive == "writable" || recursive == "readonly"
+	return check(rule{m.Source == "", "field Source must not be empty"},
+		rule{!path.IsAbs(m.Source), fmt.Sprintf("invalid mount path: '%s' "+
+			"mount path must be absolute", m.Source)},
+		rule{propagation != "" && !isPropagation(propagation),
+			"invalid propagation mode: " + propagation},
+		rule{ro == "", fmt.Sprintf("invalid value for bind-recursive: %s "+
+			`(must be "enabled", "disabled", "writable", or "readonly")`,
+			recursive)},
+		rule{forced && !m.ReadOnly, fmt.Sprintf("option 'bind-recursive=%s' "+
+			"requires 'readonly' to be specified in conjunction", recursive)},
+		rule{recursive == "readonly" && propagation != "rprivate",
+			"option 'bind-recursive=readonly' requires 'bind-propagation=" +
+				"rprivate' to be specified in conjunction"})
+}
+
+func (m *Mount) tmpfs(bytes, mode string) (Mount, error) {
+	n, err := Bytes(cmp.Or(bytes, "0"))
+	_, bad := strconv.ParseUint(cmp.Or(mode, "0"), 8, 12)
+	if err = check(rule{m.Source != "", "field Source must not be specified"},
+		rule{err != nil, "invalid value for tmpfs-size: " + bytes},
+		rule{bad != nil, "invalid value for tmpfs-mode: " + mode}); err != nil {
+		return *m, err
+	}
+	options := ""
+	if bytes != "" {
+		options = fmt.Sprintf("size=%d,", n)
+	}
+	if mode != "" {
+		options += "mode=" + mode + ","
+	}
+	if m.ReadOnly {
+		options += "ro"
+	}
+	return tmpfs(m.Destination, options)
+}
+
+// tmpfs adds options to Docker's for it. Of two that contradict each other the
+// kernel gets the last one.
 func tmpfs(target, options string) (m Mount, err error) {
-	m = Mount{Type: "tmpfs", Source: "tmpfs", Destination: target}
-	if err = m.check(); err != nil {
-		return m, err
-	}
-	taken := map[string]bool{}
-	list := []string{"noexec", "nosuid", "nodev", "rprivate"}
-	for _, word := range slices.Backward(append(list,
-		strings.Split(options, ",")...)) {
+	m = Mount{Type: "tmpfs", Source: "tmpfs", Destination: target,
+		Options: []string{"noexec", "nosuid", "nodev", "rprivate"}}
+	for word := range strings.SplitSeq(options, ",") {
 		key, _, valued := strings.Cut(word, "=")
-		pair := strings.TrimPrefix(key, "no")
-		known := []string{"exec", "suid", "dev", "atime", "diratime",
-			"relatime", "strictatime", "ro", "rw", "sync", "async", "dirsync"}
+		known := " exec suid dev atime diratime relatime strictatime ro rw sync " +
+			"async dirsync "
 		if valued {
-			known = []string{"size", "mode", "uid", "gid", "nr_inodes",
-				"nr_blocks", "mpol", "huge"}
+			known = " size mode uid gid nr_inodes nr_blocks mpol huge "
 		}
-		switch {
-		case word == "":
+		if word == "" {
 			continue
-		case pair == "rw":
-			pair = "ro"
-		case isPropagation(word):
-			pair, known = "propagation", []string{"propagation"}
-		}
-		if !slices.Contains(known, pair) {
+		} else if !strings.Contains(known, " "+strings.TrimPrefix(key, "no")+
+			" ") && !isPropagation(word) {
 			return m, fmt.Errorf("invalid tmpfs option %q", word)
-		} else if !taken[pair] {
-			m.Options = append(m.Options, word)
-			m.ReadOnly = m.ReadOnly || word == "ro"
 		}
-		taken[pair] = true
+		opposite, no := strings.CutPrefix(word, "no")
+		if !no {
+			opposite = "no" + word
+		}
+		m.Options = slices.DeleteFunc(m.Options, func(old string) bool {
+			return old == opposite || old == word
+		})
+		m.Options = append(m.Options, word)
+		m.ReadOnly = m.ReadOnly || word == "ro"
 	}
-	slices.Reverse(m.Options)
-	return m, nil
+	return m, m.check()
 }

@@ -1,13 +1,11 @@
 package bundle
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"os/user"
-	"strconv"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -71,40 +69,31 @@ func (m *maker) setNamespaces() error {
 // which root is the caller and others are from his range in /etc/subuid, if he
 // has one. With --userns private root inside is nobody outside.
 func (m *maker) setUserNamespace() error {
-	l, path := m.s.Linux, m.p.Namespaces[specs.UserNamespace]
-	private := m.o.Userns == "private"
+	l, private := m.s.Linux, m.o.Userns == "private"
 	if !private && m.o.Userns != "" && m.o.Userns != "host" {
 		return fmt.Errorf("--userns: invalid USER mode: %s", m.o.Userns)
 	} else if !private && !m.p.Rootless {
 		return nil
 	}
 	l.Namespaces = append(l.Namespaces, specs.LinuxNamespace{
-		Type: specs.UserNamespace, Path: path})
+		Type: specs.UserNamespace, Path: m.p.Namespaces[specs.UserNamespace]})
 	me, err := user.Current()
 	if err != nil {
 		return err
 	}
-	next := uint32(0)
+	names, next := []string{"minidocker", "dockremap", me.Username, me.Uid}, 0
 	if m.p.Rootless {
-		next = 1
-		for _, set := range []struct {
-			maps *[]specs.LinuxIDMapping
-			id   int
-		}{{&l.UIDMappings, os.Getuid()}, {&l.GIDMappings, os.Getgid()}} {
-			*set.maps = []specs.LinuxIDMapping{{HostID: uint32(set.id), Size: 1}}
-		}
-		_, err1 := exec.LookPath("newuidmap")
-		_, err2 := exec.LookPath("newgidmap")
-		if err1 != nil || err2 != nil {
+		names, next = names[2:], 1
+		l.UIDMappings = []specs.LinuxIDMapping{{HostID: uint32(os.Getuid()),
+			Size: 1}}
+		l.GIDMappings = []specs.LinuxIDMapping{{HostID: uint32(os.Getgid()),
+			Size: 1}}
+		if _, err := exec.LookPath("newuidmap"); err != nil {
 			return nil
 		}
 	}
-	names := []string{me.Username, me.Uid}
-	if !m.p.Rootless {
-		names = append([]string{"minidocker", "dockremap"}, names...)
-	}
-	uids := ranges("/etc/subuid", names, next)
-	gids := ranges("/etc/subgid", names, next)
+	uids := ranges("/etc/subuid", names, uint32(next))
+	gids := ranges("/etc/subgid", names, uint32(next))
 	if len(uids) > 0 && len(gids) > 0 {
 		l.UIDMappings = append(l.UIDMappings, uids...)
 		l.GIDMappings = append(l.GIDMappings, gids...)
@@ -119,26 +108,19 @@ func (m *maker) setUserNamespace() error {
 // ranges reads the lines NAME:FIRST:COUNT of /etc/subuid, subuid(5), of the
 // first of names that has any. Inside they follow each other from next on.
 func ranges(file string, names []string, next uint32) []specs.LinuxIDMapping {
+	text, _ := os.ReadFile(file)
 	for _, name := range names {
 		var list []specs.LinuxIDMapping
-		f, err := os.Open(file)
-		if err != nil {
-			return nil
-		}
-		defer f.Close()
 		at := next
-		for lines := bufio.NewScanner(f); lines.Scan(); {
-			part := strings.Split(strings.TrimSpace(lines.Text()), ":")
-			if len(part) != 3 || part[0] != name {
-				continue
-			}
-			first, err1 := strconv.ParseUint(part[1], 10, 32)
-			count, err2 := strconv.ParseUint(part[2], 10, 32)
-			if err1 == nil && err2 == nil && count > 0 &&
-				uint64(at)+count < 1<<32 && first+count < 1<<32 {
+		for line := range strings.Lines(string(text)) {
+			var first, count uint32
+			numbers, ok := strings.CutPrefix(line, name+":")
+			n, _ := fmt.Sscanf(numbers, "%d:%d", &first, &count)
+			if ok && n == 2 && count > 0 && at+count > at &&
+				first+count > first {
 				list = append(list, specs.LinuxIDMapping{ContainerID: at,
-					HostID: uint32(first), Size: uint32(count)})
-				at += uint32(count)
+					HostID: first, Size: count})
+				at += count
 			}
 		}
 		if list != nil {

@@ -3,6 +3,8 @@ package image
 import (
 	"encoding/json"
 	"fmt"
+	"path"
+	"slices"
 	"strings"
 
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -25,7 +27,8 @@ func Apply(c *v1.ImageConfig, changes []string) error {
 	return nil
 }
 
-func apply(c *v1.ImageConfig, word, rest string) (err error) {
+func apply(c *v1.ImageConfig, word, rest string) error {
+	words := strings.Fields(rest)
 	switch word {
 	case "CMD":
 		c.Cmd = command(rest)
@@ -33,63 +36,49 @@ func apply(c *v1.ImageConfig, word, rest string) (err error) {
 		c.Entrypoint = command(rest)
 	case "USER":
 		c.User = rest
-	case "WORKDIR":
-		if !strings.HasPrefix(rest, "/") {
-			rest = "/" + strings.TrimPrefix(c.WorkingDir+"/"+rest, "/")
-		}
-		c.WorkingDir = rest
 	case "STOPSIGNAL":
 		c.StopSignal = rest
+	case "WORKDIR":
+		c.WorkingDir = path.Join("/", c.WorkingDir, rest)
+		if path.IsAbs(rest) {
+			c.WorkingDir = rest
+		}
 	case "EXPOSE":
-		for _, port := range strings.Fields(rest) {
+		for _, port := range words {
 			if !strings.Contains(port, "/") {
 				port += "/tcp"
 			}
-			c.ExposedPorts = with(c.ExposedPorts, port)
+			set(&c.ExposedPorts, port, struct{}{})
 		}
 	case "VOLUME":
-		list := strings.Fields(rest)
-		json.Unmarshal([]byte(rest), &list)
-		for _, dir := range list {
-			c.Volumes = with(c.Volumes, dir)
+		json.Unmarshal([]byte(rest), &words)
+		for _, dir := range words {
+			set(&c.Volumes, dir, struct{}{})
 		}
 	case "ENV", "LABEL":
-		var pairs []string
-		if pairs, err = Pairs(rest); err != nil {
-			return err
-		}
+		pairs, err := Pairs(rest)
 		for _, pair := range pairs {
 			name, value, _ := strings.Cut(pair, "=")
-			if word == "ENV" {
-				c.Env = setEnv(c.Env, name, pair)
+			if word == "LABEL" {
+				set(&c.Labels, name, value)
 				continue
-			} else if c.Labels == nil {
-				c.Labels = map[string]string{}
 			}
-			c.Labels[name] = value
+			c.Env = append(slices.DeleteFunc(c.Env, func(old string) bool {
+				return strings.HasPrefix(old, name+"=")
+			}), pair)
 		}
+		return err
 	default:
-		err = fmt.Errorf("%s is not a valid change command", word)
+		return fmt.Errorf("%s is not a valid change command", word)
 	}
-	return err
+	return nil
 }
 
-func with(set map[string]struct{}, name string) map[string]struct{} {
-	if set == nil {
-		set = map[string]struct{}{}
+func set[V any](to *map[string]V, key string, value V) {
+	if *to == nil {
+		*to = map[string]V{}
 	}
-	set[name] = struct{}{}
-	return set
-}
-
-func setEnv(env []string, name, pair string) []string {
-	for i, old := range env {
-		if strings.HasPrefix(old, name+"=") {
-			env[i] = pair
-			return env
-		}
-	}
-	return append(env, pair)
+	(*to)[key] = value
 }
 
 // command is a list in JSON, or a line for the shell.
@@ -104,13 +93,13 @@ func command(text string) (list []string) {
 // takes the old form, NAME VALUE, for one pair.
 func Pairs(text string) (pairs []string, err error) {
 	name, value, _ := strings.Cut(text, " ")
-	if !strings.Contains(name, "=") {
-		if value = strings.TrimSpace(value); value == "" {
-			return nil, fmt.Errorf("%s: must have two arguments", name)
+	if value = strings.TrimSpace(value); !strings.Contains(name, "=") {
+		if value == "" {
+			err = fmt.Errorf("%s: must have two arguments", name)
 		}
-		return []string{name + "=" + value}, nil
+		return []string{name + "=" + value}, err
 	}
-	word, quote, escaped, some := "", rune(0), false, false
+	word, quote, escaped := "", rune(0), false
 	for _, r := range text + " " {
 		switch {
 		case escaped:
@@ -118,21 +107,17 @@ func Pairs(text string) (pairs []string, err error) {
 		case r == '\\' && quote != '\'':
 			escaped = true
 		case quote == 0 && (r == '"' || r == '\''):
-			quote, some = r, true
+			quote = r
 		case r == quote && quote != 0:
 			quote = 0
-		case quote == 0 && (r == ' ' || r == '\t'):
-			if word != "" || some {
-				pairs = append(pairs, word)
-			}
-			word, some = "", false
-		default:
+		case quote != 0 || r != ' ' && r != '\t':
 			word += string(r)
-		}
-	}
-	for _, pair := range pairs {
-		if strings.Index(pair, "=") < 1 {
-			return nil, fmt.Errorf("%q: must be of the form NAME=VALUE", pair)
+		case word != "":
+			if strings.Index(word, "=") < 1 {
+				return nil, fmt.Errorf("%q: must be of the form NAME=VALUE",
+					word)
+			}
+			pairs, word = append(pairs, word), ""
 		}
 	}
 	if quote != 0 || escaped {

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -9,18 +10,11 @@ import (
 // docker.io/library/busybox:latest. A name with a digest needs no tag.
 func ParseRef(name string) (full string, err error) {
 	rest, digest, pinned := strings.Cut(name, "@")
-	if pinned {
-		if _, err := hexOf(digest); err != nil {
-			return "", invalid(name, err.Error())
-		}
-	}
-	tag := ""
+	tag := ":latest"
 	if i := strings.LastIndex(rest, ":"); i > strings.LastIndex(rest, "/") {
-		if rest, tag = rest[:i], rest[i+1:]; !isTag(tag) {
-			return "", invalid(name, "not a tag: "+tag)
-		}
-	} else if !pinned {
-		tag = "latest"
+		rest, tag = rest[:i], rest[i:]
+	} else if pinned {
+		tag = ""
 	}
 	domain, path, ok := strings.Cut(rest, "/")
 	if !ok || domain != "localhost" && !strings.ContainsAny(domain, ".:") &&
@@ -33,64 +27,59 @@ func ParseRef(name string) (full string, err error) {
 	if domain == "docker.io" && !strings.Contains(path, "/") {
 		path = "library/" + path
 	}
-	if len(name) == 64 && only(name, "0123456789abcdef") {
-		return "", invalid(name, "that is an ID")
-	} else if err = checkName(domain, path); err != nil {
-		return "", invalid(name, err.Error())
-	}
-	full = domain + "/" + path
-	if tag != "" {
-		full += ":" + tag
-	}
 	if pinned {
-		full += "@" + digest
+		_, err = hexOf(digest)
+		tag += "@" + digest
 	}
-	return full, nil
-}
-
-func invalid(name, why string) error {
-	return fmt.Errorf("invalid reference format: %.300q: %s", name, why)
-}
-
-// checkName wants a host[:port], and in the path small letters and digits with
-// one of . _ __ or any number of - between them.
-func checkName(domain, path string) error {
 	host, port, _ := strings.Cut(domain, ":")
-	if strings.Trim(host, ".-") != host || !only(host, upper+lower+".-") ||
-		host == "" || !only(port, "0123456789") || len(port) > 5 {
-		return fmt.Errorf("not a host: %s", domain)
-	} else if path != strings.ToLower(path) {
-		return fmt.Errorf("repository name must be lowercase")
-	} else if len(path) > 255 {
-		return fmt.Errorf("repository name must not be longer than 255")
+	label, _, _ := strings.Cut(strings.TrimPrefix(tag, ":"), "@")
+	switch {
+	case err != nil:
+	case !isName(host, upper+lower+".-") || !only(port, "0123456789"):
+		err = fmt.Errorf("not a host: %q", domain)
+	case path != strings.ToLower(path):
+		err = errors.New("repository name must be lowercase")
+	case len(path) > 255 || !isPath(path) || path == "library/sha256":
+		err = fmt.Errorf("not a repository name: %.300q", path)
+	case tag != "" && tag[0] == ':' && (!only(label, upper+lower+"._-") ||
+		label == "" || len(label) > 128 || strings.Contains(".-", label[:1])):
+		err = fmt.Errorf("not a tag: %.300q", label)
+	case len(name) == 64 && only(name, "0123456789abcdef"):
+		err = errors.New("that is an ID")
 	}
-	for _, part := range strings.Split(path, "/") {
-		if part == "" || !only(part, lower+"._-") ||
-			strings.Trim(part, "._-") != part {
-			return fmt.Errorf("not a repository name: %s", path)
-		}
-		for _, bad := range []string{"..", "._", "_.", ".-", "-.", "___",
-			"_-", "-_"} {
-			if strings.Contains(part, bad) {
-				return fmt.Errorf("not a repository name: %s", path)
-			}
-		}
+	if err != nil {
+		return "", fmt.Errorf("invalid reference format: %w", err)
 	}
-	return nil
+	return domain + "/" + path + tag, nil
 }
 
 const lower = "abcdefghijklmnopqrstuvwxyz0123456789"
 const upper = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
-func isTag(tag string) bool {
-	return tag != "" && len(tag) <= 128 && !strings.ContainsAny(tag[:1], ".-") &&
-		only(tag, lower+upper+"._-")
-}
-
 // only says whether text consists of these characters.
 func only(text, set string) bool {
-	return strings.Trim(text, set) == "" && strings.IndexFunc(text,
-		func(r rune) bool { return !strings.ContainsRune(set, r) }) < 0
+	return strings.IndexFunc(text, func(r rune) bool {
+		return !strings.ContainsRune(set, r)
+	}) < 0
+}
+
+func isName(text, set string) bool {
+	return text != "" && only(text, set) && strings.Trim(text, "._-") == text
+}
+
+// isPath wants between letters and digits one of . _ __ or any number of -.
+func isPath(path string) bool {
+	for part := range strings.SplitSeq(path, "/") {
+		one := strings.ReplaceAll(part, "__", "_")
+		for strings.Contains(one, "--") {
+			one = strings.ReplaceAll(one, "--", "-")
+		}
+		one = strings.NewReplacer("_", ".", "-", ".").Replace(one)
+		if !isName(part, lower+"._-") || strings.Contains(one, "..") {
+			return false
+		}
+	}
+	return true
 }
 
 // Short is the opposite of ParseRef: what Docker shows.

@@ -1,15 +1,15 @@
 package image
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 	"syscall"
 
+	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sys/unix"
 )
@@ -21,12 +21,12 @@ import (
 func (s *Store) Remove(ref string, force bool,
 	inUse func(id string) string) (lines []string, err error) {
 	err = s.change(func(index *v1.Index) error {
-		entry, err := find(index, ref)
+		target, err := find(index, ref)
 		if err != nil {
 			return err
 		}
-		target, id := *entry, entry.Annotations[imageID]
-		refs := names(index, string(target.Digest))
+		id, digest := target.Annotations[imageID], target.Digest
+		refs := names(index, digest)
 		full, _ := ParseRef(ref)
 		byName := full != "" && target.Annotations[refName] == full
 		user := inUse(id)
@@ -39,21 +39,9 @@ func (s *Store) Remove(ref string, force bool,
 				"container %.12s is using its referenced image %.12s", ref,
 				user, id[7:])
 		}
-		for i, e := range index.Manifests {
-			name := e.Annotations[refName]
-			if e.Digest == target.Digest && (name == full || !byName) {
-				index.Manifests[i] = named(e, "")
-				if name != "" {
-					lines = append(lines, "Untagged: "+Short(name))
-				}
-			}
-		}
-		tidy(index)
-		left := len(names(index, string(target.Digest)))
-		if left == 0 && user == "" {
-			index.Manifests = without(index.Manifests, id)
-			lines = append(lines, "Deleted: "+id)
-		}
+		lines = s.drop(index, digest, func(name string) bool {
+			return !byName || name == full
+		}, user != "")
 		return nil
 	})
 	if err == nil {
@@ -62,39 +50,46 @@ func (s *Store) Remove(ref string, force bool,
 	return lines, err
 }
 
-func without(list []v1.Descriptor, id string) (kept []v1.Descriptor) {
-	kept = []v1.Descriptor{}
-	for _, e := range list {
-		if e.Annotations[imageID] != id {
-			kept = append(kept, e)
+// drop takes names from an image, and with the last one the image, unless it
+// stays.
+func (s *Store) drop(index *v1.Index, id digest.Digest,
+	which func(string) bool, stays bool) (lines []string) {
+	for i, e := range index.Manifests {
+		name := e.Annotations[refName]
+		if e.Digest == id && name != "" && which(name) {
+			index.Manifests[i] = named(e, "")
+			lines = append(lines, "Untagged: "+Short(name))
 		}
 	}
-	return kept
+	tidy(index)
+	if len(names(index, id)) > 0 || stays {
+		return lines
+	}
+	index.Manifests = slices.DeleteFunc(index.Manifests,
+		func(e v1.Descriptor) bool {
+			if e.Digest == id {
+				lines = append(lines, "Deleted: "+e.Annotations[imageID])
+			}
+			return e.Digest == id
+		})
+	return lines
 }
 
 // Prune deletes the images that keep does not want, and what killed processes
 // have left. It returns the bytes that are free now.
 func (s *Store) Prune(keep func(*Image) bool) (lines []string, freed int64,
 	err error) {
-	list, bad := s.List()
-	for _, img := range list {
-		if keep(img) {
-			continue
+	err = s.change(func(index *v1.Index) error {
+		list, err := s.List()
+		for _, img := range list {
+			if !keep(img) {
+				lines = append(lines, s.drop(index, digest.Digest(img.Digest),
+					func(string) bool { return true }, false)...)
+			}
 		}
-		err = cmp.Or(err, s.change(func(index *v1.Index) error {
-			img.Refs = names(index, img.Digest)
-			if keep(img) { // somebody may have started to use it
-				return nil
-			}
-			for _, name := range img.Refs {
-				lines = append(lines, "Untagged: "+name)
-			}
-			lines = append(lines, "Deleted: "+img.ID)
-			index.Manifests = without(index.Manifests, img.ID)
-			return nil
-		}))
-	}
-	if err = cmp.Or(err, bad); err == nil {
+		return err
+	})
+	if err == nil {
 		freed, err = s.sweep()
 	}
 	return lines, freed, err
@@ -176,17 +171,21 @@ func (s *Store) sweep() (freed int64, err error) {
 		return 0, err
 	}
 	defer done()
-	err = s.change(func(*v1.Index) error {
-		list, err := s.Usage()
-		for _, use := range list {
-			if !use.Live && err == nil {
-				freed += use.Bytes
-				name := strings.ReplaceAll(use.Path, "/", "-")
-				err = os.Rename(s.path(use.Path), filepath.Join(dir, name))
-			}
+	unlock, err := s.lock()
+	if err != nil {
+		return 0, err
+	}
+	defer unlock()
+	list, err := s.Usage()
+	for i, use := range list {
+		if !use.Live && err == nil {
+			freed += use.Bytes
+			err = os.Rename(s.path(use.Path), fmt.Sprint(dir, "/", i))
 		}
-		return err
-	})
+		if errors.Is(err, fs.ErrNotExist) { // somebody's done was faster
+			err = nil
+		}
+	}
 	return freed, err
 }
 

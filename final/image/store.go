@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sys/unix"
@@ -139,14 +140,14 @@ func (s *Store) damaged(name string, why any) error {
 }
 
 // readBlob reads JSON, of which the name is the digest.
-func (s *Store) readBlob(digest string, to any) error {
-	hex, err := hexOf(digest)
+func (s *Store) readBlob(id string, to any) error {
+	hex, err := hexOf(id)
 	if err != nil {
 		return s.damaged("index.json", err)
 	}
 	name := filepath.Join("blobs/sha256", hex)
 	text, err := os.ReadFile(s.path(name))
-	if err == nil && sum(text) != digest {
+	if err == nil && sum(text) != id {
 		err = fmt.Errorf("its content is not what its name says")
 	} else if err == nil {
 		err = json.Unmarshal(text, to)
@@ -185,10 +186,9 @@ func (s *Store) load(entry v1.Descriptor) (*Image, error) {
 }
 
 // names are the short names of the entries with this manifest.
-func names(index *v1.Index, digest string) (refs []string) {
+func names(index *v1.Index, id digest.Digest) (refs []string) {
 	for _, e := range index.Manifests {
-		if name := e.Annotations[refName]; name != "" &&
-			string(e.Digest) == digest {
+		if name := e.Annotations[refName]; name != "" && e.Digest == id {
 			refs = append(refs, Short(name))
 		}
 	}
@@ -203,18 +203,18 @@ func (s *Store) List() (list []*Image, err error) {
 	if err != nil {
 		return nil, err
 	}
-	seen := map[string]bool{}
+	seen := map[digest.Digest]bool{}
 	for _, entry := range index.Manifests {
-		if seen[string(entry.Digest)] {
+		if seen[entry.Digest] {
 			continue
 		}
-		seen[string(entry.Digest)] = true
+		seen[entry.Digest] = true
 		img, bad := s.load(entry)
 		if bad != nil {
 			err = cmp.Or(err, bad)
 			continue
 		}
-		img.Refs = names(index, img.Digest)
+		img.Refs = names(index, entry.Digest)
 		list = append(list, img)
 	}
 	slices.SortStableFunc(list, func(a, b *Image) int {
@@ -242,7 +242,7 @@ func (s *Store) Get(name string) (*Image, error) {
 	}
 	img, err := s.load(*entry)
 	if err == nil {
-		img.Refs = names(index, img.Digest)
+		img.Refs = names(index, entry.Digest)
 	}
 	return img, err
 }
@@ -274,7 +274,8 @@ func find(index *v1.Index, name string) (*v1.Descriptor, error) {
 		}
 		byID = e
 	}
-	if byID == nil && bad != nil && !only(prefix, "0123456789abcdef") {
+	if byID == nil && bad != nil && (prefix == "" || !only(prefix, lower[:6]+
+		"0123456789")) {
 		return nil, bad
 	} else if byID == nil {
 		return nil, &NotFound{cmp.Or(Short(full), name)}

@@ -1,0 +1,641 @@
+package image
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/klauspost/compress/zstd"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+func store(t testing.TB) *Store {
+	t.Helper()
+	s, err := Open(filepath.Join(t.TempDir(), "images"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func put(t testing.TB, s *Store, ref, content string) *Image {
+	t.Helper()
+	img, err := s.Import(archiveOf(t, file("f", content, 0o644)),
+		ImportOptions{Ref: ref})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return img
+}
+
+// whole fails unless every object of the store is needed and every image can
+// be read.
+func whole(t testing.TB, s *Store) []*Image {
+	t.Helper()
+	list, err := s.List()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, img := range list {
+		for _, dir := range img.Layers {
+			if _, err := os.Stat(dir); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	uses, err := s.Usage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, u := range uses {
+		if !u.Live {
+			t.Errorf("waste: %+v", u)
+		}
+	}
+	return list
+}
+
+func TestImport(t *testing.T) {
+	again(t, "user", nobody)
+	plain := archiveOf(t, directory("bin", 0o755), file("bin/sh", "#!", 0o755))
+	var zipped, zstandard bytes.Buffer
+	z := gzip.NewWriter(&zipped)
+	z.Write(plain.Bytes())
+	z.Close()
+	y, _ := zstd.NewWriter(&zstandard)
+	y.Write(plain.Bytes())
+	y.Close()
+	dir := t.TempDir()
+	os.Mkdir(dir+"/bin", 0o755)
+	os.WriteFile(dir+"/bin/sh", []byte("#!"), 0o755)
+	os.WriteFile(dir+".tar", plain.Bytes(), 0o644)
+	want := map[string]string{"bin": "drwxr-xr-x", "bin/sh": "-rwxr-xr-x #!"}
+	for _, test := range []struct {
+		name, source string
+		stdin        io.Reader
+	}{{"stdin", "-", plain}, {"gzip", "-", &zipped}, {"zstd", "-", &zstandard},
+		{"directory", dir, nil}, {"file", dir + ".tar", nil}} {
+		t.Run(test.name, func(t *testing.T) {
+			s := store(t)
+			r, err := Source(test.source, test.stdin)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			img, err := s.Import(r, ImportOptions{Ref: "test:1",
+				Changes: []string{`CMD ["sh","-l"]`, "ENV A=1 B='2 3'",
+					"EXPOSE 80 53/udp", "USER app", "WORKDIR /srv",
+					"ENTRYPOINT run it", `VOLUME ["/data"]`, "LABEL a=b",
+					"STOPSIGNAL SIGINT", "env A=2"},
+				Message: "hello", Platform: "linux/arm64/v8"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(want, look(t, img.Layers[0])); d != "" {
+				t.Error(d)
+			}
+			config := v1.ImageConfig{Cmd: []string{"sh", "-l"},
+				Env: []string{"B=2 3", "A=2"}, User: "app", WorkingDir: "/srv",
+				ExposedPorts: map[string]struct{}{"80/tcp": {}, "53/udp": {}},
+				Entrypoint:   []string{"/bin/sh", "-c", "run it"},
+				Volumes:      map[string]struct{}{"/data": {}},
+				Labels:       map[string]string{"a": "b"}, StopSignal: "SIGINT"}
+			if d := cmp.Diff(config, img.Config.Config); d != "" {
+				t.Error(d)
+			}
+			if img.Config.Architecture != "arm64" || img.Config.Variant !=
+				"v8" || img.Config.History[0].Comment != "hello" ||
+				img.Size != 2 {
+				t.Errorf("%+v", img)
+			}
+			if d := cmp.Diff([]*Image{img}, whole(t, s)); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+func TestImportErrors(t *testing.T) {
+	good := archiveOf(t, file("f", "", 0o644)).Bytes()
+	var zipped bytes.Buffer
+	z := gzip.NewWriter(&zipped)
+	z.Write(good)
+	z.Close()
+	damaged := bytes.Clone(zipped.Bytes())
+	damaged[len(damaged)-6] ^= 1
+	for _, test := range []struct {
+		name string
+		in   []byte
+		o    ImportOptions
+		want string
+	}{
+		{"empty", nil, ImportOptions{}, "not a tar archive"},
+		{"text", []byte(strings.Repeat("text", 500)), ImportOptions{},
+			"invalid tar header"},
+		{"short gzip", zipped.Bytes()[:20], ImportOptions{}, "unexpected EOF"},
+		{"damaged gzip", damaged, ImportOptions{}, "invalid checksum"},
+		{"bad name", good, ImportOptions{Ref: "UPPER"}, "must be lowercase"},
+		{"digest", good, ImportOptions{Ref: "x@sha256:" + strings.Repeat("0",
+			64)}, "cannot import digest reference"},
+		{"platform", good, ImportOptions{Platform: "a/b/c/d"}, "platform"},
+		{"change", good, ImportOptions{Changes: []string{"RUN x"}},
+			"RUN is not a valid change command"},
+		{"change", good, ImportOptions{Changes: []string{"ENV"}},
+			"ENV requires an argument"},
+		{"change", good, ImportOptions{Changes: []string{"ENV a"}},
+			"must have two arguments"},
+		{"change", good, ImportOptions{Changes: []string{`LABEL a="b`}},
+			"unfinished quote"},
+		{"bomb", good, ImportOptions{Extract: ExtractOptions{MaxFiles: -1}},
+			"more than -1 files"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := store(t)
+			_, err := s.Import(bytes.NewReader(test.in), test.o)
+			if err == nil || !strings.Contains(err.Error(), test.want) ||
+				strings.Contains(err.Error(), "\n") {
+				t.Errorf("%v, not %s", err, test.want)
+			}
+			if uses, err := s.Usage(); err != nil || len(uses) > 0 {
+				t.Error("left behind:", uses, err)
+			}
+		})
+	}
+}
+
+func TestRef(t *testing.T) {
+	sum := "sha256:" + strings.Repeat("0a", 32)
+	for name, want := range map[string]string{
+		"busybox":                  "docker.io/library/busybox:latest",
+		"busybox:1.36":             "docker.io/library/busybox:1.36",
+		"user/app":                 "docker.io/user/app:latest",
+		"docker.io/busybox":        "docker.io/library/busybox:latest",
+		"index.docker.io/a/b":      "docker.io/a/b:latest",
+		"localhost/a":              "localhost/a:latest",
+		"localhost:5000/a":         "localhost:5000/a:latest",
+		"example.com/a/b-c_d.e:v1": "example.com/a/b-c_d.e:v1",
+		"a__b/c--d":                "docker.io/a__b/c--d:latest",
+		"a@" + sum:                 "docker.io/library/a@" + sum,
+		"a:t@" + sum:               "docker.io/library/a:t@" + sum,
+		"Host/a":                   "Host/a:latest",
+	} {
+		got, err := ParseRef(name)
+		if got != want || err != nil {
+			t.Errorf("%s: %s, not %s, %v", name, got, want, err)
+		}
+	}
+	for _, name := range []string{"", ":", "a:", ":tag", "A", "a/B", "a//b",
+		"/a", "a/", "a:t:u", "a:-x", "a:.x", "a b", "a..b", "a___b", "-a", "a-",
+		"a/_b", "a@x", "a@sha256:00", "../x", "host:port/a", "a:" +
+			strings.Repeat("t", 129), strings.Repeat("a", 256), sum,
+		strings.Repeat("0a", 32), "a:b/c", "é", "a\n", "-h.com/a", "a@" + sum +
+			"0"} {
+		if got, err := ParseRef(name); err == nil {
+			t.Errorf("%q is %s", name, got)
+		} else if strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	for full, want := range map[string]string{
+		"docker.io/library/a:latest": "a:latest", "docker.io/a/b:1": "a/b:1",
+		"x.io/library/a:1": "x.io/library/a:1"} {
+		if got := Short(full); got != want {
+			t.Errorf("%s: %s", full, got)
+		}
+	}
+}
+
+func TestGet(t *testing.T) {
+	s := store(t)
+	a, b := put(t, s, "a", "1"), put(t, s, "b:2", "2")
+	if err := s.Tag(a, "example.com/a:x"); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]*Image{"a": a, "a:latest": a,
+		"docker.io/library/a": a, "example.com/a:x": a, a.ID: a, a.ID[7:]: a,
+		a.ID[:19]: a, a.ID[7:19]: a, "a@" + a.Digest: a,
+		"example.com/a@" + a.Digest: a, "b:2": b} {
+		img, err := s.Get(name)
+		if err != nil || img.ID != want.ID {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	img, _ := s.Get("a")
+	if d := cmp.Diff([]string{"a:latest", "example.com/a:x"},
+		img.Refs); d != "" {
+		t.Error(d)
+	}
+	for name, want := range map[string]string{"b": "No such image: b:latest",
+		"a:3": "No such image: a:3", "ffffffffffffffff": "No such image",
+		"a@" + b.Digest: "No such image", "": "invalid reference",
+		"sha256:": "invalid reference", "A": "must be lowercase"} {
+		if _, err := s.Get(name); err == nil || !strings.Contains(err.Error(),
+			want) {
+			t.Errorf("%q: %v, not %s", name, err, want)
+		}
+	}
+	var missing *NotFound
+	if _, err := s.Get("absent"); !errors.As(err, &missing) {
+		t.Error(err)
+	}
+	for i := 0; ; i++ { // until two IDs begin alike
+		put(t, s, fmt.Sprint("n:", i), fmt.Sprint(i))
+		if _, err := s.Get(a.ID[7:8]); err != nil && strings.Contains(
+			err.Error(), "ambiguous") {
+			break
+		} else if i == 60 {
+			t.Fatal("no ID is ambiguous")
+		}
+	}
+}
+
+func TestNames(t *testing.T) {
+	s := store(t)
+	first := put(t, s, "a", "1")
+	second := put(t, s, "a", "2") // takes the name
+	list := whole(t, s)
+	refs := map[string][]string{}
+	for _, img := range list {
+		refs[img.ID] = img.Refs
+	}
+	want := map[string][]string{first.ID: nil, second.ID: {"a:latest"}}
+	if d := cmp.Diff(want, refs, cmpopts.EquateEmpty()); d != "" {
+		t.Error(d)
+	}
+	if err := s.Tag(first, "a"); err != nil {
+		t.Fatal(err)
+	}
+	lines, freed, err := s.Prune(func(i *Image) bool { return i.Refs != nil })
+	if len(lines) != 1 || lines[0] != "Deleted: "+second.ID || freed == 0 ||
+		err != nil {
+		t.Error(lines, freed, err)
+	}
+	if list = whole(t, s); len(list) != 1 || list[0].ID != first.ID {
+		t.Error(list)
+	}
+}
+
+func TestRemove(t *testing.T) {
+	nobody := func(string) string { return "" }
+	somebody := func(string) string { return "c0ffee" }
+	for _, test := range []struct {
+		name, ref string
+		tags      []string
+		force     bool
+		inUse     func(string) string
+		want      []string // ID for the image's
+		err       string
+	}{
+		{"last name", "a", nil, false, nobody, []string{"Untagged: a:latest",
+			"Deleted: ID"}, ""},
+		{"one of two", "a", []string{"b"}, false, nobody, []string{
+			"Untagged: a:latest"}, ""},
+		{"by ID", "ID", nil, false, nobody, []string{"Untagged: a:latest",
+			"Deleted: ID"}, ""},
+		{"by ID, two names", "ID", []string{"b"}, false, nobody, nil,
+			"(must be forced) - image is referenced in multiple repositories"},
+		{"by ID, forced", "ID", []string{"b"}, true, nobody, []string{
+			"Untagged: a:latest", "Untagged: b:latest", "Deleted: ID"}, ""},
+		{"in use", "a", nil, false, somebody, nil,
+			"(must force) - container c0ffee is using its referenced image"},
+		{"in use, one of two", "a", []string{"b"}, false, somebody, []string{
+			"Untagged: a:latest"}, ""},
+		{"in use, forced", "a", nil, true, somebody, []string{
+			"Untagged: a:latest"}, ""},
+		{"none", "absent", nil, true, nobody, nil, "No such image: absent"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := store(t)
+			img := put(t, s, "a", "1")
+			other := put(t, s, "other", "1") // has the same layer
+			for _, tag := range test.tags {
+				if err := s.Tag(img, tag); err != nil {
+					t.Fatal(err)
+				}
+			}
+			ref := strings.ReplaceAll(test.ref, "ID", img.ID)
+			lines, err := s.Remove(ref, test.force, test.inUse)
+			if fmt.Sprint(err) == "<nil>" != (test.err == "") || err != nil &&
+				!strings.Contains(err.Error(), test.err) {
+				t.Errorf("%v, not %s", err, test.err)
+			}
+			for i := range lines {
+				lines[i] = strings.ReplaceAll(lines[i], img.ID, "ID")
+			}
+			if d := cmp.Diff(test.want, lines); d != "" {
+				t.Error(d)
+			}
+			whole(t, s)
+			if _, err := s.Get(other.ID); err != nil {
+				t.Error(err)
+			}
+			if _, err := s.Remove("other", false, nobody); err != nil {
+				t.Error(err)
+			}
+			whole(t, s)
+		})
+	}
+}
+
+// A damaged store says what is damaged, in one line, and the other images stay
+// usable.
+func TestDamaged(t *testing.T) {
+	for _, test := range []struct {
+		name, want string
+		damage     func(s *Store, img *Image) error
+	}{
+		{"manifest", "blobs/sha256/", func(s *Store, img *Image) error {
+			return os.WriteFile(s.path("blobs/sha256", img.Digest[7:]),
+				[]byte("{}"), 0o600)
+		}},
+		{"configuration", "blobs/sha256/", func(s *Store, img *Image) error {
+			return os.Truncate(s.path("blobs/sha256", img.ID[7:]), 0)
+		}},
+		{"no layer", "layers/", func(s *Store, img *Image) error {
+			return os.RemoveAll(filepath.Dir(img.Layers[0]))
+		}},
+		{"index", "index.json is damaged", func(s *Store, _ *Image) error {
+			return os.WriteFile(s.path("index.json"), []byte("{"), 0o600)
+		}},
+		{"hostile index", "index.json is damaged", func(s *Store,
+			img *Image) error {
+			text, err := os.ReadFile(s.path("index.json"))
+			text = bytes.ReplaceAll(text, []byte(img.Digest),
+				[]byte("sha256:../../../../etc/passwd"))
+			return errors.Join(err, os.WriteFile(s.path("index.json"), text,
+				0o600))
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := store(t)
+			good, bad := put(t, s, "good", "1"), put(t, s, "bad", "2")
+			if err := test.damage(s, bad); err != nil {
+				t.Fatal(err)
+			}
+			_, err := s.Get("bad")
+			if err == nil || !strings.Contains(err.Error(), test.want) ||
+				strings.Contains(err.Error(), "\n") {
+				t.Errorf("%v, not %s", err, test.want)
+			}
+			if test.name == "index" {
+				return
+			}
+			if img, err := s.Get("good"); err != nil || img.ID != good.ID {
+				t.Error(err)
+			}
+			list, err := s.List()
+			if len(list) != 1 || err == nil {
+				t.Error(list, err)
+			}
+			_, err = s.Remove("bad", false, func(string) string { return "" })
+			if err != nil {
+				t.Error(err)
+			}
+			whole(t, s)
+		})
+	}
+}
+
+// Another tool reads our layout.
+func TestLayout(t *testing.T) {
+	if _, err := exec.LookPath("skopeo"); err != nil {
+		t.Skip("needs skopeo: apt-get install skopeo")
+	}
+	s := store(t)
+	put(t, s, "a", "content")
+	out, err := exec.Command("skopeo", "copy", "--insecure-policy", "oci:"+
+		s.Dir+":docker.io/library/a:latest", "dir:"+t.TempDir()).
+		CombinedOutput()
+	if err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// Whoever is killed, and wherever: what is listed can be used, and what is not
+// listed goes with Prune.
+func TestKilled(t *testing.T) {
+	if dir := os.Getenv("KILLED"); dir != "" {
+		s, err := Open(dir)
+		for i := 0; err == nil; i++ {
+			_, err = s.Import(random(i), ImportOptions{Ref: "r:" +
+				fmt.Sprint(i%4)})
+			if err == nil && i%3 == 2 {
+				_, err = s.Remove("r:"+fmt.Sprint(i%4), true,
+					func(string) string { return "" })
+			}
+		}
+		fmt.Println(err)
+		os.Exit(3)
+	}
+	s := store(t)
+	for range 25 {
+		cmd := exec.Command("/proc/self/exe", "-test.run=^TestKilled$")
+		cmd.Env = append(os.Environ(), "KILLED="+s.Dir)
+		var out bytes.Buffer
+		cmd.Stdout = &out
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(5+rand.IntN(150)) * time.Millisecond)
+		cmd.Process.Kill()
+		err := cmd.Wait()
+		if cmd.ProcessState.Sys().(syscall.WaitStatus).Signal() !=
+			syscall.SIGKILL {
+			t.Fatalf("%v: %s", err, out.String())
+		}
+		if _, err = s.List(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, _, err := s.Prune(func(*Image) bool { return true }); err != nil {
+		t.Fatal(err)
+	}
+	if len(whole(t, s)) == 0 {
+		t.Error("no import came to its end")
+	}
+	if left, _ := os.ReadDir(s.path("tmp")); len(left) > 0 {
+		t.Error("left behind:", left)
+	}
+}
+
+func random(seed int) io.Reader {
+	var list []tar.Header
+	for i := range 40 {
+		list = append(list, file(fmt.Sprintf("d%d/f%d", i%5, i),
+			strings.Repeat(fmt.Sprint(seed, os.Getpid()), 500), 0o644))
+	}
+	return archiveOf(&testing.T{}, list...)
+}
+
+// Many at once, in one process and with pruning between them.
+func TestTogether(t *testing.T) {
+	s := store(t)
+	var wait sync.WaitGroup
+	for i := range 4 {
+		wait.Add(1)
+		go func() {
+			defer wait.Done()
+			for n := range 5 {
+				ref := fmt.Sprint("r", i, ":", n)
+				img, err := s.Import(random(n), ImportOptions{Ref: ref})
+				if err == nil {
+					img, err = s.Get(ref)
+				}
+				if err == nil {
+					_, err = os.Stat(img.Layers[0] + "/d0/f0")
+				}
+				if err == nil && n%2 == 0 {
+					_, err = s.Remove(ref, false, func(string) string {
+						return ""
+					})
+				}
+				if err != nil {
+					t.Error(err)
+				}
+				s.Prune(func(*Image) bool { return true })
+			}
+		}()
+	}
+	wait.Wait()
+	if list := whole(t, s); len(list) != 8 {
+		t.Errorf("%d images, not 8", len(list))
+	}
+}
+
+func TestCopyUp(t *testing.T) {
+	top := t.TempDir()
+	for i, list := range [][]tar.Header{{directory("data", 0o750),
+		file("data/a", "1", 0o600), file("data/b", "1", 0o644)},
+		{file("data/.wh.b", "", 0), file("data/c", "2", 0o4755),
+			link(tar.TypeSymlink, "link", "/data"), file("file", "", 0o644)}} {
+		_, err := Extract(archiveOf(t, list...), fmt.Sprint(top, "/", i),
+			ExtractOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	list := []string{top + "/0", top + "/1"}
+	want := map[string]string{"a": "-rw------- 1", "c": "urwxr-xr-x 2"}
+	for from, want := range map[string]map[string]string{"/data": want,
+		"/link": want, "/absent": {}, "/file": {}, "/file/x": {},
+		"/../../etc": {}} {
+		dir := t.TempDir()
+		err := CopyUp(list, from, dir)
+		if d := cmp.Diff(want, look(t, dir)); d != "" || err != nil {
+			t.Error(from, err, d)
+		}
+	}
+	dir := t.TempDir()
+	os.WriteFile(dir+"/mine", nil, 0o600)
+	if err := CopyUp(list, "/data", dir); err != nil ||
+		len(look(t, dir)) != 1 {
+		t.Error(err, look(t, dir))
+	}
+}
+
+// The same files give the same archive, with all that a file system has.
+func TestArchive(t *testing.T) {
+	top := t.TempDir()
+	long := strings.Repeat("n", 240)
+	fifo := tar.Header{Typeflag: tar.TypeFifo, Name: "p", Mode: 0o600}
+	record := file("x", "", 0o644)
+	record.PAXRecords["SCHILY.xattr.user.a"] = "b"
+	_, err := Extract(archiveOf(t, file("a", "1", 0o4755), link(tar.TypeLink,
+		"b", "a"), link(tar.TypeSymlink, "c", "/etc/passwd"), fifo, record,
+		file(long+"/"+long, "far", 0o644), directory("empty", 0o1777)),
+		top+"/1", ExtractOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var first, second bytes.Buffer
+	if err = Archive([]string{top + "/1"}, "/", &first); err != nil {
+		t.Fatal(err)
+	}
+	copied := bytes.NewReader(first.Bytes())
+	if _, err = Extract(copied, top+"/2", ExtractOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(look(t, top+"/1"), look(t, top+"/2")); d != "" {
+		t.Error(d)
+	}
+	if err = Archive([]string{top + "/2"}, "/", &second); err != nil ||
+		!bytes.Equal(first.Bytes(), second.Bytes()) {
+		t.Error("the copy's archive differs", err)
+	}
+}
+
+// What is large passes through: it is never in memory as a whole.
+func TestMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short")
+	}
+	s := store(t)
+	r, w := io.Pipe()
+	go func() {
+		archive := tar.NewWriter(w)
+		archive.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "f",
+			Size: 256 << 20, Mode: 0o644})
+		io.CopyN(archive, bytes.NewReader(bytes.Repeat([]byte("x"), 256<<20)),
+			256<<20)
+		archive.Close()
+		w.Close()
+	}()
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	if _, err := s.Import(r, ImportOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	runtime.ReadMemStats(&after)
+	if used := after.TotalAlloc - before.TotalAlloc; used > (256+32)<<20 {
+		t.Errorf("%d MiB", used>>20)
+	}
+}
+
+func FuzzRef(f *testing.F) {
+	for _, name := range []string{"a", "a:b", "x.io:5/a/b:c", "a@sha256:" +
+		strings.Repeat("0", 64)} {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		full, err := ParseRef(name)
+		if err != nil {
+			return
+		}
+		again, err := ParseRef(Short(full))
+		if again != full || err != nil {
+			t.Errorf("%q is %q, is %q: %v", name, full, again, err)
+		}
+	})
+}
+
+func FuzzChanges(f *testing.F) {
+	f.Add(`ENV A=1 B="2 3" C=\'`)
+	f.Add(`CMD ["a","b"]`)
+	f.Add(`LABEL a b`)
+	f.Fuzz(func(t *testing.T, text string) {
+		c := v1.ImageConfig{}
+		if Apply(&c, []string{text}) == nil {
+			for _, pair := range c.Env {
+				if strings.Index(pair, "=") < 1 {
+					t.Errorf("%q gives %q", text, pair)
+				}
+			}
+		}
+	})
+}
