@@ -26,7 +26,7 @@ func (e *Engine) Prune(allImages, volumes bool) (p Pruned, err error) {
 		if c.State.Running() {
 			continue
 		}
-		size := Size(c.dir)
+		size := c.UpperSize()
 		if gone := e.Remove(c, false, false); gone != nil {
 			err = errors.Join(err, gone)
 			continue

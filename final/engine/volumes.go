@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"container-workshop/final/bundle"
+	"container-workshop/final/image"
 	"container-workshop/final/monitor"
 )
 
@@ -154,7 +155,7 @@ func (e *Engine) makeVolumes(c *Container) (err error) {
 			}
 			m.Name, m.Source = v.Name, v.Mountpoint
 			if made && !m.NoCopy {
-				err = nil // image.CopyUp(c.Layers, m.Destination, m.Source)
+				err = image.CopyUp(c.Layers, m.Destination, m.Source)
 			}
 		}
 	}
