@@ -14,169 +14,150 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// Sweep removes what belongs to containers that are not alive, and links and
-// rules that belong to nobody. It holds the lock while it calls alive.
-func (s *Store) Sweep(alive func(container string) bool) error {
-	unlock, err := s.lock()
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	all, err := names.Load(s.Dir)
-	if err != nil {
-		return err // of whom we cannot read, everything may be
-	}
-	err = s.sweepRootless(alive)
-	if os.Geteuid() != 0 {
-		return err
-	}
-	h, bad := hostHandle()
-	if bad != nil {
-		return errors.Join(err, bad)
-	}
-	defer h.Close()
-	busy := map[string]bool{}
-	for _, n := range all {
-		for _, e := range slices.Clone(n.Endpoints) {
-			if alive(e.Container) {
-				busy[n.Bridge], busy[hostLink(e.IP)] = true, true
-			} else {
-				err = errors.Join(err, s.leave(h, n, e, true))
-			}
-		}
-	}
-	links, bad := dump(h.LinkList)
-	ours := map[int]bool{}
-	for _, l := range links {
-		if s.ours(l) || l.Attrs().Name == newBridge {
-			ours[l.Attrs().Index] = true
-		}
-	}
-	for _, l := range links {
-		if ours[l.Attrs().MasterIndex] && !busy[l.Attrs().Name] {
-			err = errors.Join(err, removeLink(h, l.Attrs().Name))
-		}
-	}
-	for _, l := range links {
-		if ours[l.Attrs().Index] && !busy[l.Attrs().Name] {
-			err = errors.Join(err, s.removeBridge(h, l.Attrs().Name))
-		}
-	}
-	return errors.Join(err, bad, sweepTables(h))
-}
-
-// A bridge's alias remembers that it is ours, and what ip_forward was.
+// A bridge's alias says that it is ours, what ip_forward was before the first
+// one came, and of which store it is: "minidocker 0 /var/lib/...".
 const alias, newBridge = "minidocker ", "md-new"
 
-// ours says whether a bridge is of this store.
+const ipv4 = "/proc/sys/net/ipv4/"
+
 func (s *Store) ours(l netlink.Link) bool {
 	return l.Type() == "bridge" && strings.HasPrefix(l.Attrs().Alias, alias) &&
 		strings.HasSuffix(l.Attrs().Alias, " "+s.mark())
 }
 
-// mark is the store's directory: the end of it, if it is too long for an alias.
+// mark is the store's directory, or what of it an alias can hold.
 func (s *Store) mark() string {
 	dir, _ := filepath.Abs(s.Dir)
 	return dir[max(0, len(dir)-200):]
 }
 
-// addBridge makes the bridge, and the host a router, unless it is done. Under
-// another name it gets its alias; it is up when all is there.
-func (s *Store) addBridge(h *netlink.Handle, n *Network) error {
-	hub, err := h.LinkByName(n.Bridge)
+// addBridge makes the bridge, and the host a router, unless it is done. It is
+// up when all is there.
+func (s *Store) addBridge(n *Network) error {
+	hub, err := netlink.LinkByName(n.Bridge)
 	if errors.As(err, &netlink.LinkNotFoundError{}) {
-		hub, err = s.newBridge(h, n)
+		hub, err = s.newBridge(n)
 	}
 	if err != nil {
-		return fmt.Errorf("bridge %s: %w", n.Bridge, err)
+		return failed("bridge "+n.Bridge, err)
 	} else if !s.ours(hub) {
 		return fmt.Errorf("bridge %s exists and belongs to %s", n.Bridge,
 			cmp.Or(strings.TrimPrefix(hub.Attrs().Alias, alias), "another"))
-	}
-	if hub.Attrs().Flags&net.FlagUp != 0 && hasTable(n) {
+	} else if hub.Attrs().Flags&net.FlagUp != 0 && hasTable(n) {
 		return nil
 	}
-	gateway, err := netlink.ParseAddr(addr(n.Subnet, n.Gateway))
-	conf := "/proc/sys/net/ipv4/conf/" + n.Bridge + "/route_localnet"
-	h.LinkSetIP6AddrGenMode(hub, 1)
-	err = cmp.Or(err, h.AddrReplace(hub, gateway), setTable(n),
-		os.WriteFile(conf, []byte("1"), 0), setForward("1"),
-		h.LinkSetUp(hub))
-	if err != nil {
-		return fmt.Errorf("bridge %s: %w", n.Bridge, err)
+	gateway, err := netlink.ParseAddr(cidr(n.Subnet, n.Gateway))
+	netlink.LinkSetIP6AddrGenMode(hub, 1)
+	err = cmp.Or(err, netlink.AddrReplace(hub, gateway), setTable(n),
+		set("conf/"+n.Bridge+"/route_localnet", "1"), set("ip_forward", "1"))
+	if err == nil {
+		err = netlink.LinkSetUp(hub)
 	}
-	return nil
+	return failed("bridge "+n.Bridge, err)
 }
 
 // newBridge checks the subnet once more: others may have come. The default
-// network then takes another.
-func (s *Store) newBridge(h *netlink.Handle, n *Network) (netlink.Link, error) {
+// network then takes another. Under another name the bridge gets its alias.
+func (s *Store) newBridge(n *Network) (netlink.Link, error) {
 	all, _ := names.Load(s.Dir)
-	used, err := taken(n.Bridge, all)
-	if err == nil {
-		err = clash(used, n.Subnet)
-	}
+	err := clash(n, n.Subnet, all)
 	if err != nil && n.Name == names.Default && len(n.Endpoints) == 0 {
 		err = choose(n, all, 17)
 	}
-	if err == nil {
-		err = removeLink(h, newBridge)
-	}
-	if err != nil {
+	if err = cmp.Or(err, removeLink(newBridge)); err != nil {
 		return nil, err
 	}
-	attrs := netlink.NewLinkAttrs()
-	attrs.Name, attrs.MTU = newBridge, n.MTU
+	hub := &netlink.Bridge{LinkAttrs: netlink.NewLinkAttrs()}
+	hub.Name, hub.MTU = newBridge, n.MTU
 	// Left to itself, a bridge has the lowest address of its cables.
-	attrs.HardwareAddr = append([]byte{2, 0x42}, n.Gateway.AsSlice()...)
-	hub := &netlink.Bridge{LinkAttrs: attrs}
-	links, err := dump(h.LinkList)
-	was := forward()
+	hub.HardwareAddr = append([]byte{2, 0x42}, n.Gateway.AsSlice()...)
+	was := get("ip_forward")
+	links, err := dump(netlink.LinkList)
 	for _, l := range links {
-		if v, ok := strings.CutPrefix(l.Attrs().Alias, alias); ok {
-			was = v[:1] // what it was before the first of us
+		if text, ok := strings.CutPrefix(l.Attrs().Alias, alias); ok {
+			was = text[:1]
 		}
 	}
-	err = cmp.Or(err, h.LinkAdd(hub), h.LinkSetAlias(hub, alias+was+" "+
-		s.mark()), h.LinkSetName(hub, n.Bridge))
+	err = cmp.Or(err, netlink.LinkAdd(hub), netlink.LinkSetAlias(hub,
+		alias+was+" "+s.mark()), netlink.LinkSetName(hub, n.Bridge))
 	if err != nil {
 		return nil, err
 	}
-	return h.LinkByName(n.Bridge)
+	return netlink.LinkByName(n.Bridge)
 }
 
 // removeBridge removes a bridge of ours and its rules. The last one takes the
 // host's forwarding with it, if it was off before and no other bridge is there
 // that may count on it.
-func (s *Store) removeBridge(h *netlink.Handle, name string) error {
-	hub, err := h.LinkByName(name)
+func (s *Store) removeBridge(name string) error {
+	hub, err := netlink.LinkByName(name)
 	if err != nil || !s.ours(hub) && name != newBridge {
 		return nil
 	}
 	removeTable(name)
-	err = removeLink(h, name)
-	links, bad := dump(h.LinkList)
-	if err = cmp.Or(err, bad); err != nil {
-		return err
-	}
-	if slices.ContainsFunc(links, func(l netlink.Link) bool {
+	err = removeLink(name)
+	links, err2 := dump(netlink.LinkList)
+	if !slices.ContainsFunc(links, func(l netlink.Link) bool {
 		return l.Type() == "bridge"
-	}) || !strings.HasPrefix(hub.Attrs().Alias, alias+"0") {
-		return nil
+	}) && strings.HasPrefix(hub.Attrs().Alias, alias+"0") && err2 == nil {
+		err2 = set("ip_forward", "0")
 	}
-	return setForward("0")
+	return cmp.Or(err, err2)
 }
 
-const forwardFile = "/proc/sys/net/ipv4/ip_forward"
-
-func forward() string {
-	was, _ := os.ReadFile(forwardFile)
-	return strings.TrimSpace(string(was))
+func get(name string) string {
+	text, _ := os.ReadFile(ipv4 + name)
+	return strings.TrimSpace(string(text))
 }
 
-func setForward(value string) error {
-	if forward() == value {
+// set writes only what differs: /proc/sys may be read-only.
+func set(name, value string) error {
+	if get(name) == value {
 		return nil
 	}
-	return os.WriteFile(forwardFile, []byte(value), 0)
+	return os.WriteFile(ipv4+name, []byte(value), 0)
+}
+
+// Sweep removes what belongs to containers that are not alive, and links and
+// rules that belong to nobody. It holds the lock while it calls alive.
+func (s *Store) Sweep(alive func(container string) bool) error {
+	return s.locked(func() error {
+		err := s.sweepRootless(alive)
+		all, bad := names.Load(s.Dir)
+		if bad != nil || os.Geteuid() != 0 {
+			return errors.Join(err, bad) // whom we cannot read may have it all
+		}
+		busy := map[string]bool{}
+		for _, n := range all {
+			for _, e := range slices.Clone(n.Endpoints) {
+				if alive(e.Container) {
+					busy[n.Bridge], busy[hostLink(e.IP)] = true, true
+				} else {
+					err = errors.Join(err, s.leave(n, e, true))
+				}
+			}
+		}
+		return errors.Join(err, s.sweepLinks(busy), sweepTables())
+	})
+}
+
+// sweepLinks removes our bridges and what is plugged in there, unless busy.
+func (s *Store) sweepLinks(busy map[string]bool) error {
+	links, err := dump(netlink.LinkList)
+	ours := map[int]bool{}
+	for _, l := range links {
+		a := l.Attrs()
+		ours[a.Index] = s.ours(l) || a.Name == newBridge
+	}
+	for _, l := range links {
+		if a := l.Attrs(); ours[a.MasterIndex] && !busy[a.Name] {
+			err = errors.Join(err, removeLink(a.Name))
+		}
+	}
+	for _, l := range links {
+		if a := l.Attrs(); ours[a.Index] && !busy[a.Name] {
+			err = errors.Join(err, s.removeBridge(a.Name))
+		}
+	}
+	return err
 }

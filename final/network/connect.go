@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"slices"
+	"time"
 
 	"container-workshop/final/network/names"
 	"github.com/vishvananda/netlink"
@@ -24,52 +24,41 @@ type Request struct {
 }
 
 // Connect puts the network namespace in the file sandbox, /proc/PID/ns/net, on
-// a network of driver bridge. The record is written first: whatever happens
-// then, Sweep finds what there may be.
-func (s *Store) Connect(sandbox string, r Request) (*Endpoint, error) {
-	unlock, err := s.lock()
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
-	n, err := s.Get(r.Network)
-	if err != nil {
-		return nil, err
-	}
-	h, err := hostHandle()
-	if err != nil {
-		return nil, err
-	}
-	defer h.Close()
-	e, err := s.join(h, n, sandbox, r)
-	if err != nil {
-		return nil, fmt.Errorf("connect %s to network %s: %w", cmp.Or(r.Name,
-			r.Container), n.Name, err)
-	}
-	return e, nil
+// a network of driver bridge.
+func (s *Store) Connect(sandbox string, r Request) (e *Endpoint, err error) {
+	err = s.locked(func() error {
+		n, err := s.Get(r.Network)
+		if err == nil {
+			e, err = s.join(n, sandbox, r)
+			err = failed(fmt.Sprintf("connect %s to network %s",
+				cmp.Or(r.Name, r.Container), n.Name), err)
+		}
+		return err
+	})
+	return e, err
 }
 
-func (s *Store) join(h *netlink.Handle, n *Network, sandbox string,
-	r Request) (*Endpoint, error) {
+// join writes the record first: whatever happens then, Sweep finds what there
+// may be.
+func (s *Store) join(n *Network, sandbox string, r Request) (*Endpoint,
+	error) {
 	if n.Driver != "bridge" {
 		return nil, fmt.Errorf("driver %s has no endpoints", n.Driver)
-	} else if member(n, r.Container) >= 0 {
+	} else if n.Member(r.Container) != nil {
 		return nil, errors.New("it is there already")
 	} else if n.Internal && len(r.Ports) > 0 {
 		return nil, errors.New("an internal network publishes no ports")
-	} else if n.Name == names.Default && len(r.Aliases) > 0 {
-		return nil, errors.New("network-scoped alias is supported only for " +
-			"containers in user defined networks")
 	}
-	box, err := os.Open(sandbox)
+	box, b, err := enter(sandbox)
 	if err != nil {
 		return nil, err
 	}
 	defer box.Close()
-	if err := s.addBridge(h, n); err != nil {
+	defer b.Close()
+	if err := s.addBridge(n); err != nil {
 		return nil, err
 	}
-	ip, err := address(h, n, r.IP)
+	ip, err := address(n, r.IP)
 	if err != nil {
 		return nil, err
 	}
@@ -81,24 +70,45 @@ func (s *Store) join(h *netlink.Handle, n *Network, sandbox string,
 	}
 	e := &Endpoint{Network: n.Name, Container: r.Container, Name: r.Name,
 		Aliases: append(slices.Clone(r.Aliases),
-			r.Container[:min(12, len(r.Container))]), IP: ip,
+			r.Container[:min(12, len(r.Container))]), IP: ip, Ports: r.Ports,
 		Gateway: n.Gateway, MAC: mac.String(), Sandbox: sandbox,
-		Inode: inode(sandbox), Ports: r.Ports}
-	n.Endpoints = append(n.Endpoints, e)
-	if err := s.save(n); err != nil {
-		return nil, err
+		Inode: inode(sandbox)}
+	for i := 0; ; i++ {
+		e.Link = fmt.Sprint("eth", i)
+		if _, err := b.LinkByName(e.Link); err != nil {
+			break
+		}
 	}
-	err = plug(h, n, e, box)
+	n.Endpoints = append(n.Endpoints, e)
+	err = s.save(n)
+	if err == nil {
+		err = plug(n, e, mac, int(box), b)
+	}
 	if err == nil {
 		err = publish(n, e)
 	}
-	if err == nil {
-		err = s.save(n) // now with the link's name
-	}
 	if err != nil {
-		return nil, errors.Join(err, s.leave(h, n, e, true))
+		return nil, errors.Join(err, s.leave(n, e, true))
 	}
 	return e, nil
+}
+
+// enter opens a sandbox: the file, and a netlink socket inside.
+func enter(sandbox string) (netns.NsHandle, *netlink.Handle, error) {
+	box, err := netns.GetFromPath(sandbox)
+	if err != nil {
+		return box, nil, failed("open "+sandbox, err)
+	}
+	b, err := netlink.NewHandleAt(box, unix.NETLINK_ROUTE)
+	if err != nil {
+		box.Close()
+	}
+	return box, b, failed("enter "+sandbox, err)
+}
+
+// live says whether the sandbox is still the one that was connected.
+func live(e *Endpoint) bool {
+	return e.Inode != 0 && inode(e.Sandbox) == e.Inode
 }
 
 // inode tells one namespace from another; 0 if there is none.
@@ -114,62 +124,46 @@ func inode(file string) uint64 {
 // gives the end in there its address. Hairpin lets a container reach itself by
 // its published port where br_netfilter is on; isolated keeps two containers
 // apart. No IPv6 address is made up: we would not filter it.
-func plug(h *netlink.Handle, n *Network, e *Endpoint, box *os.File) error {
-	b, err := netlink.NewHandleAt(netns.NsHandle(box.Fd()),
-		unix.NETLINK_ROUTE)
-	if err != nil {
-		return fmt.Errorf("enter %s: %w", e.Sandbox, err)
-	}
-	defer b.Close()
-	for i := 0; ; i++ {
-		e.Link = fmt.Sprint("eth", i)
-		if _, err := b.LinkByName(e.Link); err != nil {
-			break
-		}
-	}
-	hub, err := h.LinkByName(n.Bridge)
+func plug(n *Network, e *Endpoint, mac net.HardwareAddr, box int,
+	b *netlink.Handle) error {
+	hub, err := netlink.LinkByName(n.Bridge)
 	if err != nil {
 		return err
 	}
-	mac, _ := net.ParseMAC(e.MAC)
-	attrs := netlink.NewLinkAttrs()
-	attrs.Name, attrs.MTU = hostLink(e.IP), n.MTU
-	attrs.MasterIndex = hub.Attrs().Index
-	cable := &netlink.Veth{LinkAttrs: attrs, PeerName: e.Link,
-		PeerHardwareAddr: mac, PeerNamespace: netlink.NsFd(box.Fd())}
-	if err := h.LinkAdd(cable); err != nil {
-		return fmt.Errorf("add veth pair %s, %s: %w", attrs.Name, e.Link, err)
+	cable := &netlink.Veth{LinkAttrs: netlink.NewLinkAttrs(), PeerName: e.Link,
+		PeerHardwareAddr: mac, PeerNamespace: netlink.NsFd(box)}
+	cable.Name, cable.MTU = hostLink(e.IP), n.MTU
+	cable.MasterIndex = hub.Attrs().Index
+	if err := netlink.LinkAdd(cable); err != nil {
+		return failed("add veth pair "+cable.Name+", "+e.Link, err)
 	}
-	h.LinkSetIP6AddrGenMode(cable, 1) // IN6_ADDR_GEN_MODE_NONE
-	if n.Isolated {
-		err = h.LinkSetIsolated(cable, true)
+	const none = 1 // IN6_ADDR_GEN_MODE_NONE; fails where there is no IPv6
+	netlink.LinkSetIP6AddrGenMode(cable, none)
+	err = cmp.Or(netlink.LinkSetIsolated(cable, n.Isolated),
+		netlink.LinkSetHairpin(cable, true), netlink.LinkSetUp(cable))
+	end, err2 := b.LinkByName(e.Link)
+	if err = cmp.Or(err, err2); err != nil {
+		return failed("set up "+cable.Name, err)
 	}
-	err = cmp.Or(err, h.LinkSetHairpin(cable, true), h.LinkSetUp(cable))
-	if err != nil {
-		return fmt.Errorf("set up %s: %w", attrs.Name, err)
+	b.LinkSetIP6AddrGenMode(end, none)
+	lo, err := b.LinkByName("lo")
+	ip, err2 := netlink.ParseAddr(cidr(n.Subnet, e.IP))
+	if err = cmp.Or(err, err2); err == nil {
+		err = cmp.Or(b.AddrAdd(end, ip), b.LinkSetUp(end), b.LinkSetUp(lo))
 	}
-	end, err := b.LinkByName(e.Link)
-	if err != nil {
-		return err
-	}
-	b.LinkSetIP6AddrGenMode(end, 1)
-	ip, err := netlink.ParseAddr(addr(n.Subnet, e.IP))
-	err = cmp.Or(err, b.AddrAdd(end, ip), b.LinkSetUp(end), loopback(b))
 	if err == nil && !n.Internal {
 		err = defaultRoute(b, e)
 	}
-	if err != nil {
-		return fmt.Errorf("set up %s in the container: %w", e.Link, err)
+	// A link carries its first packet when the kernel's linkwatch has seen
+	// both ends up. Who sends before loses it, and waits a second for the next.
+	up := func(l netlink.Link, err error) bool {
+		return err != nil || l.Attrs().OperState == netlink.OperUp
 	}
-	return nil
-}
-
-func loopback(b *netlink.Handle) error {
-	lo, err := b.LinkByName("lo")
-	if err == nil {
-		err = b.LinkSetUp(lo)
+	for i := 0; i < 100 && err == nil && !(up(b.LinkByName(e.Link)) &&
+		up(netlink.LinkByName(cable.Name))); i++ {
+		time.Sleep(time.Millisecond)
 	}
-	return err
+	return failed("set up "+e.Link+" in the container", err)
 }
 
 // defaultRoute goes by the network that came first.
@@ -183,44 +177,32 @@ func defaultRoute(b *netlink.Handle, e *Endpoint) error {
 
 // Disconnect takes a container from a network, or from all if network is "".
 func (s *Store) Disconnect(container, network string) error {
-	unlock, err := s.lock()
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	h, err := hostHandle()
-	if err != nil {
-		return err
-	}
-	defer h.Close()
-	all, err := names.Load(s.Dir)
-	if network != "" {
-		n, err := s.Get(network)
-		if err != nil {
+	return s.locked(func() error {
+		all, err := names.Load(s.Dir)
+		if network == "" {
+			err = errors.Join(err, s.endRootless(container))
+		} else if n, err := s.Get(network); err != nil {
 			return err
-		} else if member(n, container) < 0 {
+		} else if e := n.Member(container); e == nil {
 			return fmt.Errorf("container %s is not connected to network %s",
 				container, network)
+		} else {
+			return errors.Join(s.leave(n, e, false), s.reroute(container))
 		}
-		all = []*Network{n}
-	}
-	for _, n := range all {
-		if i := member(n, container); i >= 0 {
-			err = errors.Join(err, s.leave(h, n, n.Endpoints[i], false))
+		for _, n := range all {
+			if e := n.Member(container); e != nil {
+				err = errors.Join(err, s.leave(n, e, false))
+			}
 		}
-	}
-	if network == "" {
-		return errors.Join(err, s.endRootless(container))
-	}
-	return errors.Join(err, s.reroute(container))
+		return err
+	})
 }
 
 // leave ends an endpoint. To delete a veth pair takes the kernel 30 ms; that
 // of a namespace which has gone goes by itself, and so we need not wait.
-func (s *Store) leave(h *netlink.Handle, n *Network, e *Endpoint,
-	force bool) (err error) {
+func (s *Store) leave(n *Network, e *Endpoint, force bool) (err error) {
 	if force || live(e) {
-		err = removeLink(h, hostLink(e.IP))
+		err = removeLink(hostLink(e.IP))
 	}
 	n.Endpoints = slices.DeleteFunc(n.Endpoints, func(other *Endpoint) bool {
 		return other == e
@@ -231,41 +213,30 @@ func (s *Store) leave(h *netlink.Handle, n *Network, e *Endpoint,
 // reroute gives a container another default route, if its own has gone and
 // there is another network.
 func (s *Store) reroute(container string) error {
-	all, err := names.Load(s.Dir)
+	all, _ := names.Load(s.Dir)
 	for _, n := range all {
-		i := member(n, container)
-		if i < 0 || n.Internal || !live(n.Endpoints[i]) {
-			continue
-		}
-		box, bad := netns.GetFromPath(n.Endpoints[i].Sandbox)
-		if bad == nil {
-			defer box.Close()
-			var b *netlink.Handle
-			b, bad = netlink.NewHandleAt(box, unix.NETLINK_ROUTE)
-			if bad == nil {
+		if e := n.Member(container); e != nil && !n.Internal && live(e) {
+			box, b, err := enter(e.Sandbox)
+			if err == nil {
+				defer box.Close()
 				defer b.Close()
-				bad = defaultRoute(b, n.Endpoints[i])
+				err = defaultRoute(b, e)
 			}
+			return err
 		}
-		return errors.Join(err, bad)
 	}
-	return err
+	return nil
 }
 
-// live says whether the sandbox is still the one that was connected.
-func live(e *Endpoint) bool { return e.Inode != 0 && inode(e.Sandbox) == e.Inode }
-
 // removeLink removes a link if there is one.
-func removeLink(h *netlink.Handle, name string) error {
-	link, err := h.LinkByName(name)
+func removeLink(name string) error {
+	link, err := netlink.LinkByName(name)
 	if err == nil {
-		err = h.LinkDel(link)
+		err = netlink.LinkDel(link)
 	}
 	if errors.As(err, &netlink.LinkNotFoundError{}) ||
 		errors.Is(err, unix.ENODEV) {
 		return nil
-	} else if err != nil {
-		return fmt.Errorf("remove link %s: %w", name, err)
 	}
-	return nil
+	return failed("remove link "+name, err)
 }

@@ -44,11 +44,13 @@ func newStage(t *testing.T) *stage {
 			f.Close()
 		}
 	})
-	h, err := hostHandle()
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	s.ok(err)
 	defer h.Close()
-	s.ok(loopback(h))
-	s.ok(setForward("0"))
+	lo, err := h.LinkByName("lo")
+	s.ok(err)
+	s.ok(h.LinkSetUp(lo))
+	s.ok(set("ip_forward", "0"))
 	return s
 }
 
@@ -225,7 +227,7 @@ func errName(err error) string {
 func (s *stage) outside() *box {
 	s.Helper()
 	b := s.box()
-	h, err := hostHandle()
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	s.ok(err)
 	defer h.Close()
 	cable := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "world0"},
@@ -235,13 +237,13 @@ func (s *stage) outside() *box {
 	s.ok(h.AddrAdd(cable, ip))
 	s.ok(h.LinkSetUp(cable))
 	s.ok(in(b.ns, func() error {
-		h, err := hostHandle()
+		h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 		s.ok(err)
 		defer h.Close()
 		end, err := h.LinkByName("cable")
 		s.ok(err)
 		ip, _ := netlink.ParseAddr("198.51.100.2/24")
-		return errors.Join(h.AddrAdd(end, ip), h.LinkSetUp(end), loopback(h))
+		return errors.Join(h.AddrAdd(end, ip), h.LinkSetUp(end))
 	}))
 	s.serve(b.ns, "outside", "7")
 	return b
@@ -249,7 +251,7 @@ func (s *stage) outside() *box {
 
 // left are the links and tables of the host, but for what a test made.
 func (s *stage) left() (all []string) {
-	h, err := hostHandle()
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	s.ok(err)
 	defer h.Close()
 	links, err := dump(h.LinkList)
@@ -283,7 +285,7 @@ func (s *stage) eventually(what string, f func() bool) {
 // shows is what ip(8) would print about a namespace.
 func (s *stage) shows(ns *os.File) (all []string) {
 	return in(ns, func() (all []string) {
-		h, err := hostHandle()
+		h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 		s.ok(err)
 		defer h.Close()
 		links, err := dump(h.LinkList)
@@ -316,7 +318,7 @@ func (s *stage) shows(ns *os.File) (all []string) {
 
 // defaultVia gives the host a way to the world.
 func defaultVia(gateway string) error {
-	h, err := hostHandle()
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
 		return err
 	}

@@ -10,16 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hostHandle is a socket to the host's network. Its dumps are repeated if the
-// network changes meanwhile, see dump.
-func hostHandle() (*netlink.Handle, error) {
-	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
-	if err != nil {
-		return nil, fmt.Errorf("netlink: %w", err)
-	}
-	return h, nil
-}
-
 // dump repeats a list that was cut short because something changed.
 func dump[T any](list func() (T, error)) (all T, err error) {
 	for range 100 {
@@ -28,72 +18,53 @@ func dump[T any](list func() (T, error)) (all T, err error) {
 			break
 		}
 	}
-	return all, err
+	return all, failed("netlink", err)
 }
 
-// taken are the subnets that lead elsewhere: routes of the host, but for a
-// bridge's own, and the other networks. A route shorter than /8 is half the
+// clash says who else has addresses of a subnet: another network, or a route
+// of the host but for the bridge's own. A route shorter than /8 is half the
 // world, as some VPNs have it, and like a default route no clash.
-func taken(bridge string, all []*Network) (map[netip.Prefix]string, error) {
-	h, err := hostHandle()
-	if err != nil {
-		return nil, err
+func clash(n *Network, subnet netip.Prefix, all []*Network) error {
+	overlaps := func(other netip.Prefix, what, name string) error {
+		if !other.IsValid() || !other.Overlaps(subnet) {
+			return nil
+		}
+		return fmt.Errorf("subnet %s overlaps %s, %s %s: choose another with "+
+			"--subnet", subnet, other, what, name)
 	}
-	defer h.Close()
+	for _, other := range all {
+		err := overlaps(other.Subnet, "network", other.Name)
+		if err != nil && other.Name != n.Name {
+			return err
+		}
+	}
 	routes, err := dump(func() ([]netlink.Route, error) {
-		return h.RouteList(nil, unix.AF_INET)
+		return netlink.RouteList(nil, unix.AF_INET)
 	})
-	if err != nil {
-		return nil, fmt.Errorf("list routes: %w", err)
-	}
-	used, own := map[netip.Prefix]string{}, -1
-	if link, err := h.LinkByName(bridge); err == nil {
-		own = link.Attrs().Index
+	own := -1
+	if hub, err := netlink.LinkByName(n.Bridge); err == nil {
+		own = hub.Attrs().Index
 	}
 	for _, r := range routes {
-		dst, err := netip.ParsePrefix(r.Dst.String())
-		if err == nil && dst.Bits() >= 8 && r.LinkIndex != own {
-			used[dst] = "the host's route to it"
+		dst, _ := netip.ParsePrefix(r.Dst.String())
+		if dst.Bits() >= 8 && r.LinkIndex != own && err == nil {
+			err = overlaps(dst, "a route of", "this host")
 		}
 	}
-	for _, n := range all {
-		if n.Bridge != bridge && n.Subnet.IsValid() {
-			used[n.Subnet] = "network " + n.Name
-		}
-	}
-	return used, nil
-}
-
-// clash says who else has addresses of a subnet.
-func clash(used map[netip.Prefix]string, subnet netip.Prefix) error {
-	for other, who := range used {
-		if other.Overlaps(subnet) {
-			return fmt.Errorf("subnet %s overlaps %s, %s: choose another "+
-				"with --subnet", subnet, other, who)
-		}
-	}
-	return nil
+	return err
 }
 
 // choose gives a network the first subnet that is free of Docker's default
 // pools: 172.17.0.0/16 (18 for a user's network) to 172.31.0.0/16, and then
 // 192.168.0.0/20 to 192.168.240.0/20.
 func choose(n *Network, all []*Network, first byte) error {
-	used, err := taken(n.Bridge, all)
-	if err != nil {
-		return err
-	}
-	var pools []netip.Prefix
-	for i := first; i < 32; i++ {
-		pools = append(pools, netip.PrefixFrom(
-			netip.AddrFrom4([4]byte{172, i, 0, 0}), 16))
-	}
-	for i := range 16 {
-		pools = append(pools, netip.PrefixFrom(
-			netip.AddrFrom4([4]byte{192, 168, byte(i * 16), 0}), 20))
-	}
-	for _, p := range pools {
-		if clash(used, p) == nil {
+	for i := first; i < 32+16; i++ {
+		p := netip.PrefixFrom(netip.AddrFrom4([4]byte{172, i}), 16)
+		if i >= 32 {
+			p = netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 168,
+				(i - 32) * 16}), 20)
+		}
+		if clash(n, p, all) == nil {
 			n.Subnet, n.Gateway = p, p.Addr().Next()
 			return nil
 		}
@@ -111,39 +82,31 @@ func setSubnet(n *Network, o Options, all []*Network) (err error) {
 	}
 	n.Subnet, err = netip.ParsePrefix(o.Subnet)
 	if err != nil || !n.Subnet.Addr().Is4() || n.Subnet.Bits() < 8 ||
-		n.Subnet.Bits() > 30 {
-		return fmt.Errorf("invalid subnet %s: not A.B.C.D/N of IPv4 with N "+
-			"from 8 to 30", o.Subnet)
-	} else if n.Subnet != n.Subnet.Masked() {
-		return fmt.Errorf("invalid subnet %s: it should be %s", o.Subnet,
-			n.Subnet.Masked())
+		n.Subnet.Bits() > 30 || n.Subnet != n.Subnet.Masked() {
+		return fmt.Errorf("invalid subnet %s: not A.B.C.D/N of IPv4, N from 8 "+
+			"to 30, with nothing after bit N", o.Subnet)
 	}
 	n.IPRange = n.Subnet
 	if o.IPRange != "" {
 		n.IPRange, err = netip.ParsePrefix(o.IPRange)
-		if err != nil || n.IPRange.Bits() < n.Subnet.Bits() ||
+		if n.IPRange = n.IPRange.Masked(); err != nil ||
+			n.IPRange.Bits() < n.Subnet.Bits() ||
 			!n.Subnet.Contains(n.IPRange.Addr()) {
 			return fmt.Errorf("invalid ip-range %s: not a part of %s",
 				o.IPRange, o.Subnet)
 		}
-		n.IPRange = n.IPRange.Masked()
 	}
 	n.Gateway = n.IPRange.Addr()
-	if n.Gateway == n.Subnet.Addr() {
-		n.Gateway = n.Gateway.Next()
-	}
 	if o.Gateway != "" {
 		n.Gateway, err = netip.ParseAddr(o.Gateway)
 		if err != nil || !usable(n.Subnet, n.Gateway) {
 			return fmt.Errorf("invalid gateway %s: no address of %s",
 				o.Gateway, o.Subnet)
 		}
+	} else if n.Gateway == n.Subnet.Addr() {
+		n.Gateway = n.Gateway.Next()
 	}
-	used, err := taken(n.Bridge, all)
-	if err != nil {
-		return err
-	}
-	return clash(used, n.Subnet)
+	return clash(n, n.Subnet, all)
 }
 
 // usable: neither the subnet's own address (the first) nor its broadcast
@@ -156,8 +119,7 @@ func usable(subnet netip.Prefix, ip netip.Addr) bool {
 // address finds a free address for an endpoint, the lowest. It belongs to the
 // endpoint as soon as the network is saved; when the endpoint has gone its
 // link may live on for a moment, and keeps the address from others.
-func address(h *netlink.Handle, n *Network, want string) (ip netip.Addr,
-	err error) {
+func address(n *Network, want string) (ip netip.Addr, err error) {
 	used := map[netip.Addr]bool{n.Gateway: true}
 	for _, e := range n.Endpoints {
 		used[e.IP] = true
@@ -173,21 +135,20 @@ func address(h *netlink.Handle, n *Network, want string) (ip netip.Addr,
 		} else if used[ip] {
 			return ip, fmt.Errorf("--ip %s: Address already in use", want)
 		}
-		return ip, removeLink(h, hostLink(ip))
+		return ip, removeLink(hostLink(ip))
 	}
 	pool := n.Subnet
 	if n.IPRange.IsValid() {
 		pool = n.IPRange
 	}
 	for ip = pool.Addr(); pool.Contains(ip); ip = ip.Next() {
-		if used[ip] || !usable(n.Subnet, ip) {
-			continue
-		}
-		_, err := h.LinkByName(hostLink(ip))
-		if errors.As(err, &netlink.LinkNotFoundError{}) {
-			return ip, nil
-		} else if err != nil {
-			return ip, fmt.Errorf("look up link %s: %w", hostLink(ip), err)
+		if !used[ip] && usable(n.Subnet, ip) {
+			_, err := netlink.LinkByName(hostLink(ip))
+			if errors.As(err, &netlink.LinkNotFoundError{}) {
+				return ip, nil
+			} else if err != nil {
+				return ip, failed("look up link "+hostLink(ip), err)
+			}
 		}
 	}
 	return ip, fmt.Errorf("no available IPv4 addresses on this network's "+

@@ -3,7 +3,6 @@ package network
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -22,17 +21,10 @@ func table(bridge string) *nft.Table {
 	return &nft.Table{Name: tablePrefix + bridge, Family: nft.TableFamilyIPv4}
 }
 
-// protocols are those that have ports: their numbers in an IP header.
+// protocol is the number in an IP header of one that has ports, or 0.
 func protocol(name string) byte {
-	switch name {
-	case "tcp":
-		return unix.IPPROTO_TCP
-	case "udp":
-		return unix.IPPROTO_UDP
-	case "sctp":
-		return unix.IPPROTO_SCTP
-	}
-	return 0
+	return map[string]byte{"tcp": unix.IPPROTO_TCP, "udp": unix.IPPROTO_UDP,
+		"sctp": unix.IPPROTO_SCTP}[name]
 }
 
 // published is the table's map from a port of the host (its address, or
@@ -47,11 +39,7 @@ func published(t *nft.Table) *nft.Set {
 
 func elements(e *Endpoint) (all []nft.SetElement) {
 	for _, p := range e.Ports {
-		host := p.HostIP
-		if !host.IsValid() {
-			host = netip.IPv4Unspecified()
-		}
-		key := append(host.AsSlice(), protocol(p.Proto), 0, 0, 0,
+		key := append(p.HostIP.AsSlice(), protocol(p.Proto), 0, 0, 0,
 			byte(p.HostPort>>8), byte(p.HostPort), 0, 0)
 		all = append(all, nft.SetElement{Key: key, Val: append(
 			e.IP.AsSlice(), byte(p.Port>>8), byte(p.Port), 0, 0),
@@ -60,74 +48,54 @@ func elements(e *Endpoint) (all []nft.SetElement) {
 	return all
 }
 
-// An exprs is the conditions of a rule; each method adds one.
-type exprs []expr.Any
+// A rule is a list of conditions, and then what to do. Each loads something
+// into register 1 and compares it.
+type rule = []expr.Any
 
-func (x exprs) equal(load expr.Any, data []byte) exprs {
-	return append(x, load, &expr.Cmp{Register: 1, Data: data})
+func is(load expr.Any, op expr.CmpOp, data []byte) rule {
+	return rule{load, &expr.Cmp{Op: op, Register: 1, Data: data}}
 }
 
-func link(name string) []byte { return append([]byte(name), 0) }
-
-// in and out: by which link a packet comes and goes.
-func (x exprs) in(name string) exprs {
-	return x.equal(&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: 1},
-		link(name))
+// link compares the name of the link by which a packet comes or goes.
+func link(key expr.MetaKey, op expr.CmpOp, name string) rule {
+	return is(&expr.Meta{Key: key, Register: 1}, op, append([]byte(name), 0))
 }
 
-func (x exprs) out(name string) exprs {
-	return x.equal(&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: 1},
-		link(name))
-}
-
-func (x exprs) notOut(name string) exprs {
-	return append(x, &expr.Meta{Key: expr.MetaKeyOIFNAME, Register: 1},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: link(name)})
-}
-
-// An IP header has the source's address at 12, the destination's at 16.
-func (x exprs) address(at uint32, p netip.Prefix) exprs {
+// address compares a part of the IP header: at 12 is the source's address, at
+// 16 the destination's.
+func at(offset uint32, p netip.Prefix) rule {
 	mask := binary.BigEndian.AppendUint32(nil, ^uint32(0)<<(32-p.Bits()))
-	return append(x, &expr.Payload{DestRegister: 1, Offset: at, Len: 4,
-		Base: expr.PayloadBaseNetworkHeader}, &expr.Bitwise{Len: 4,
-		SourceRegister: 1, DestRegister: 1, Mask: mask, Xor: make([]byte, 4)},
-		&expr.Cmp{Register: 1, Data: p.Addr().AsSlice()})
-}
-
-func (x exprs) from(p netip.Prefix) exprs { return x.address(12, p) }
-func (x exprs) to(p netip.Prefix) exprs   { return x.address(16, p) }
-
-// local: the destination is an address of the host.
-func (x exprs) local() exprs {
-	return x.equal(&expr.Fib{Register: 1, FlagDADDR: true,
-		ResultADDRTYPE: true}, binary.NativeEndian.AppendUint32(nil,
-		unix.RTN_LOCAL))
+	return rule{&expr.Payload{DestRegister: 1, Offset: offset, Len: 4,
+		Base: expr.PayloadBaseNetworkHeader}, &expr.Bitwise{Len: 4, Mask: mask,
+		SourceRegister: 1, DestRegister: 1, Xor: make([]byte, 4)},
+		&expr.Cmp{Register: 1, Data: p.Addr().AsSlice()}}
 }
 
 // ct wants one of some bits of what conntrack knows of a packet's connection.
-func (x exprs) ct(key expr.CtKey, bits uint32) exprs {
-	return append(x, &expr.Ct{Key: key, Register: 1}, &expr.Bitwise{Len: 4,
+func ct(key expr.CtKey, bits uint32) rule {
+	return rule{&expr.Ct{Key: key, Register: 1}, &expr.Bitwise{Len: 4,
 		SourceRegister: 1, DestRegister: 1, Xor: make([]byte, 4),
 		Mask: binary.NativeEndian.AppendUint32(nil, bits)}, &expr.Cmp{
-		Op: expr.CmpOpNeq, Register: 1, Data: make([]byte, 4)})
+		Op: expr.CmpOpNeq, Register: 1, Data: make([]byte, 4)}}
 }
 
-// dnat looks host, which loads an address, the protocol and the port up in
-// published, and sends the connection to what it finds. Registers 8 to 11 are
-// the first 16 bytes, 4 each; 1 is all of them.
-func (x exprs) dnat(host expr.Any) exprs {
-	return append(x, host, &expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 9},
+// dnat looks up in published the bits in mask of the destination's address,
+// with the protocol and port of what is sent to this host. Registers 8 to 10
+// are the first three words of register 1.
+func dnat(mask byte) rule {
+	local := is(&expr.Fib{Register: 1, FlagDADDR: true, ResultADDRTYPE: true},
+		expr.CmpOpEq, binary.NativeEndian.AppendUint32(nil, unix.RTN_LOCAL))
+	return append(local, &expr.Payload{DestRegister: 8, Offset: 16, Len: 4,
+		Base: expr.PayloadBaseNetworkHeader}, &expr.Bitwise{Len: 4,
+		SourceRegister: 8, DestRegister: 8, Xor: make([]byte, 4),
+		Mask: []byte{mask, mask, mask, mask}},
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 9},
 		&expr.Payload{DestRegister: 10, Base: expr.PayloadBaseTransportHeader,
-			Offset: 2, Len: 2}, &expr.Lookup{SourceRegister: 1,
-			DestRegister: 1, IsDestRegSet: true, SetName: "published"},
+			Offset: 2, Len: 2},
+		&expr.Lookup{SourceRegister: 1, DestRegister: 1, IsDestRegSet: true,
+			SetName: "published"},
 		&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.AF_INET,
 			RegAddrMin: 8, RegProtoMin: 9, Specified: true})
-}
-
-func (x exprs) accept() exprs { return append(x, verdict(expr.VerdictAccept)) }
-func (x exprs) drop() exprs   { return append(x, verdict(expr.VerdictDrop)) }
-func verdict(kind expr.VerdictKind) expr.Any {
-	return &expr.Verdict{Kind: kind}
 }
 
 // setTable writes a network's rules at once, in place of what there may be.
@@ -140,64 +108,56 @@ func verdict(kind expr.VerdictKind) expr.Any {
 // the same subnet must be answered by way of us, so it is masqueraded too.
 // Nothing else passes the bridge from outside, other networks included.
 func setTable(n *Network) error {
-	c, t, b := &nft.Conn{}, table(n.Bridge), n.Bridge
+	c, t := &nft.Conn{}, table(n.Bridge)
 	c.AddTable(t)
 	c.DelTable(t)
 	c.AddTable(t)
-	set := published(t)
 	var all []nft.SetElement
 	for _, e := range n.Endpoints {
 		all = append(all, elements(e)...)
 	}
-	if err := c.AddSet(set, all); err != nil {
+	if err := c.AddSet(published(t), all); err != nil {
 		return err
 	}
-	chain := func(name string, kind nft.ChainType, hook *nft.ChainHook,
-		priority *nft.ChainPriority, rules ...exprs) {
+	chain := func(kind nft.ChainType, hook *nft.ChainHook,
+		priority *nft.ChainPriority, name string, rules ...[]rule) {
 		ch := c.AddChain(&nft.Chain{Name: name, Table: t, Type: kind,
 			Hooknum: hook, Priority: priority})
 		for _, r := range rules {
-			c.AddRule(&nft.Rule{Table: t, Chain: ch, Exprs: r})
+			c.AddRule(&nft.Rule{Table: t, Chain: ch, Exprs: slices.Concat(r...)})
 		}
 	}
+	accept := rule{&expr.Verdict{Kind: expr.VerdictAccept}}
+	drop, masquerade := rule{&expr.Verdict{}}, rule{&expr.Masq{}}
+	in := link(expr.MetaKeyIIFNAME, expr.CmpOpEq, n.Bridge)
+	out := link(expr.MetaKeyOIFNAME, expr.CmpOpEq, n.Bridge)
+	away := link(expr.MetaKeyOIFNAME, expr.CmpOpNeq, n.Bridge)
+	dnated := ct(expr.CtKeySTATUS, 0x20) // IPS_DST_NAT
+	known := ct(expr.CtKeySTATE,
+		expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED)
 	loopback := netip.MustParsePrefix("127.0.0.0/8")
-	const nat, filter = nft.ChainTypeNAT, nft.ChainTypeFilter
-	chain("loopback", filter, nft.ChainHookPrerouting, nft.ChainPriorityRaw,
-		exprs{}.in(b).to(loopback).drop())
-	dnat := []exprs{
-		exprs{}.local().dnat(&expr.Payload{DestRegister: 8, Offset: 16, Len: 4,
-			Base: expr.PayloadBaseNetworkHeader}),
-		exprs{}.local().dnat(&expr.Immediate{Register: 8,
-			Data: make([]byte, 4)})}
-	chain("prerouting", nat, nft.ChainHookPrerouting, nft.ChainPriorityNATDest,
-		dnat...)
-	chain("output", nat, nft.ChainHookOutput, nft.ChainPriorityNATDest, dnat...)
-	forward := []exprs{exprs{}.in(b).out(b).accept()}
-	if n.Internal {
-		forward = append(forward, exprs{}.in(b).drop(), exprs{}.out(b).drop())
-	} else {
-		chain("postrouting", nat, nft.ChainHookPostrouting,
-			nft.ChainPriorityNATSource,
-			append(exprs{}.from(n.Subnet).notOut(b), &expr.Masq{}),
-			append(exprs{}.from(n.Subnet).out(b).ct(expr.CtKeySTATUS, 0x20),
-				&expr.Masq{}), // IPS_DST_NAT
-			append(exprs{}.from(loopback).out(b), &expr.Masq{}))
-		forward = append(forward,
-			exprs{}.out(b).ct(expr.CtKeySTATE, expr.CtStateBitESTABLISHED|
-				expr.CtStateBitRELATED).accept(),
-			exprs{}.out(b).ct(expr.CtKeySTATUS, 0x20).accept(),
-			exprs{}.out(b).drop())
-	}
-	chain("forward", filter, nft.ChainHookForward, nft.ChainPriorityFilter,
-		forward...)
-	return failed("write nft table "+t.Name, c.Flush())
-}
+	byIP, byAny := dnat(255), dnat(0)
 
-func failed(what string, err error) error {
-	if err != nil {
-		err = fmt.Errorf("%s: %w", what, err)
+	const nat, filter = nft.ChainTypeNAT, nft.ChainTypeFilter
+	chain(filter, nft.ChainHookPrerouting, nft.ChainPriorityRaw, "loopback",
+		[]rule{in, at(16, loopback), drop})
+	if n.Internal {
+		chain(filter, nft.ChainHookForward, nft.ChainPriorityFilter, "forward",
+			[]rule{in, out, accept}, []rule{in, drop}, []rule{out, drop})
+		return failed("write nft table "+t.Name, c.Flush())
 	}
-	return err
+	chain(nat, nft.ChainHookPrerouting, nft.ChainPriorityNATDest,
+		"prerouting", []rule{byIP}, []rule{byAny})
+	chain(nat, nft.ChainHookOutput, nft.ChainPriorityNATDest,
+		"output", []rule{byIP}, []rule{byAny})
+	chain(nat, nft.ChainHookPostrouting, nft.ChainPriorityNATSource,
+		"postrouting", []rule{at(12, n.Subnet), away, masquerade},
+		[]rule{at(12, n.Subnet), out, dnated, masquerade},
+		[]rule{at(12, loopback), out, masquerade})
+	chain(filter, nft.ChainHookForward, nft.ChainPriorityFilter, "forward",
+		[]rule{in, out, accept}, []rule{out, known, accept},
+		[]rule{out, dnated, accept}, []rule{out, drop})
+	return failed("write nft table "+t.Name, c.Flush())
 }
 
 // hasTable notices that someone has flushed all rules.
@@ -214,11 +174,11 @@ func removeTable(bridge string) {
 }
 
 // sweepTables removes those whose bridge is not there.
-func sweepTables(h *netlink.Handle) error {
+func sweepTables() error {
 	tables, err := (&nft.Conn{}).ListTablesOfFamily(nft.TableFamilyIPv4)
 	for _, t := range tables {
 		bridge, ok := strings.CutPrefix(t.Name, tablePrefix)
-		if _, bad := h.LinkByName(bridge); ok &&
+		if _, bad := netlink.LinkByName(bridge); ok &&
 			errors.As(bad, &netlink.LinkNotFoundError{}) {
 			removeTable(bridge)
 		}
@@ -236,6 +196,8 @@ func unpublish(n *Network, e *Endpoint) error {
 	return change(n, e, (*nft.Conn).SetDeleteElements)
 }
 
+// change also makes conntrack forget UDP's connections to these ports: as long
+// as packets come, they would go where the first one went.
 func change(n *Network, e *Endpoint, do func(*nft.Conn, *nft.Set,
 	[]nft.SetElement) error) error {
 	if len(e.Ports) == 0 {
@@ -249,18 +211,14 @@ func change(n *Network, e *Endpoint, do func(*nft.Conn, *nft.Set,
 	if slices.ContainsFunc(e.Ports, func(p Port) bool {
 		return p.Proto == "udp"
 	}) {
-		forget(e)
+		netlink.ConntrackDeleteFilters(netlink.ConntrackTable, unix.AF_INET,
+			flows{e})
 	}
 	return err
 }
 
-// forget makes conntrack forget UDP's connections to an endpoint's ports, or
-// those to the same port that go straight to the host: as long as packets
-// come, they would go where the first one went.
-func forget(e *Endpoint) {
-	netlink.ConntrackDeleteFilters(netlink.ConntrackTable, unix.AF_INET, flows{e})
-}
-
+// flows are the connections to an endpoint's UDP ports, or to the same ports
+// of another without translation: the host's, before the rules came.
 type flows struct{ *Endpoint }
 
 func (e flows) MatchConntrackFlow(f *netlink.ConntrackFlow) bool {

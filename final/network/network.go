@@ -7,7 +7,6 @@ import (
 	"cmp"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -41,91 +40,74 @@ type Options struct {
 	Labels, Options          map[string]string
 }
 
-// Names are like those of containers: they become names of files.
-func validName(name string) bool {
-	ok, _ := regexp.MatchString(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$`, name)
-	return ok
+// locked runs f as the only one who changes this store.
+func (s *Store) locked(f func() error) error {
+	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
+		return err
+	}
+	lock, err := os.OpenFile(filepath.Join(s.Dir, "lock"),
+		os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	for err = unix.EINTR; err == unix.EINTR; {
+		err = unix.Flock(int(lock.Fd()), unix.LOCK_EX)
+	}
+	if err != nil {
+		return failed("lock "+lock.Name(), err)
+	}
+	return f()
 }
 
-// lock makes us the only one who changes this store and this host's network,
-// which another store may use too: a network namespace is a file as well.
-func (s *Store) lock() (unlock func(), err error) {
-	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
-		return nil, err
+func failed(what string, err error) error {
+	if err != nil {
+		err = fmt.Errorf("%s: %w", what, err)
 	}
-	var held []*os.File
-	unlock = func() {
-		for _, f := range held {
-			f.Close()
-		}
-	}
-	for _, name := range []string{filepath.Join(s.Dir, "lock"),
-		"/proc/thread-self/ns/net"} {
-		flags := os.O_RDONLY
-		if len(held) == 0 {
-			flags |= os.O_CREATE
-		}
-		f, err := os.OpenFile(name, flags, 0o600)
-		if err == nil {
-			held = append(held, f)
-			for err = unix.EINTR; err == unix.EINTR; {
-				err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
-			}
-		}
-		if err != nil {
-			unlock()
-			return nil, fmt.Errorf("lock %s: %w", name, err)
-		}
-	}
-	return unlock, nil
+	return err
 }
 
 // save writes a network's file; who reads sees the old one or the new one.
 func (s *Store) save(n *Network) error {
-	text, err := json.Marshal(n)
-	file := filepath.Join(s.Dir, n.Name+".json")
 	temp := filepath.Join(s.Dir, "."+n.Name+".new")
+	text, err := json.Marshal(n)
 	if err == nil {
 		err = os.WriteFile(temp, text, 0o600)
 	}
 	if err == nil {
-		err = os.Rename(temp, file)
+		err = os.Rename(temp, s.file(n))
 	}
 	if err != nil {
 		os.Remove(temp)
-		return fmt.Errorf("save network %s: %w", n.Name, err)
 	}
-	return nil
+	return failed("save network "+n.Name, err)
+}
+
+func (s *Store) file(n *Network) string {
+	return filepath.Join(s.Dir, n.Name+".json")
 }
 
 // predefined are the networks that are there without being created. The
-// bridge gets its subnet when someone asks, and a file when someone joins.
-func predefined(name string) *Network {
-	id := sha256.Sum256([]byte(name))
-	n := &Network{ID: hex.EncodeToString(id[:]), Name: name, Driver: name}
-	if name == names.Default {
-		n.Bridge = "minidocker0"
-	} else if name == "none" {
-		n.Driver = "null"
-	}
-	return n
-}
+// bridge gets a file when someone joins.
+var predefined = []string{names.Default, "host", "none"}
 
 // List returns all networks, the predefined ones too, by name.
 func (s *Store) List() ([]*Network, error) {
 	all, err := names.Load(s.Dir)
-	for _, name := range []string{names.Default, "host", "none"} {
-		if !slices.ContainsFunc(all, func(n *Network) bool {
+	drivers := []string{"bridge", "host", "null"}
+	for i, name := range predefined {
+		if slices.ContainsFunc(all, func(n *Network) bool {
 			return n.Name == name
 		}) {
-			all = append(all, predefined(name))
+			continue
 		}
-	}
-	for _, n := range all {
-		if n.Driver == "bridge" && !n.Subnet.IsValid() {
-			bad := choose(n, all, 17)
-			err = cmp.Or(err, bad)
+		n := &Network{ID: fmt.Sprintf("%x", sha256.Sum256([]byte(name))),
+			Name: name, Driver: drivers[i]}
+		if name == names.Default {
+			n.Bridge = "minidocker0"
+			err = cmp.Or(err, choose(n, all, 17))
 		}
+		all = append(all, n)
 	}
 	slices.SortFunc(all, func(a, b *Network) int {
 		return strings.Compare(a.Name, b.Name)
@@ -144,165 +126,126 @@ func (s *Store) Get(name string) (*Network, error) {
 			found = append(found, n)
 		}
 	}
-	switch {
-	case err != nil:
-		return nil, err
-	case len(found) == 1:
+	if len(found) == 1 && err == nil {
 		return found[0], nil
-	case len(found) > 1:
-		return nil, fmt.Errorf("network %s is ambiguous: %d found on prefix",
-			name, len(found))
+	} else if len(found) > 1 {
+		err = fmt.Errorf("network %s is ambiguous (%d networks found)", name,
+			len(found))
 	}
-	return nil, fmt.Errorf("network %s not found", name)
+	return nil, cmp.Or(err, fmt.Errorf("network %s not found", name))
 }
 
 // Create records a network. Its bridge comes with the first endpoint.
-func (s *Store) Create(o Options) (*Network, error) {
+func (s *Store) Create(o Options) (n *Network, err error) {
 	if os.Geteuid() != 0 {
 		return nil, fmt.Errorf("network create %s: a bridge on the host is "+
 			"for root; an ordinary user has the networks none, host, pasta "+
 			"and slirp4netns", o.Name)
 	}
-	unlock, err := s.lock()
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
-	all, err := s.List()
-	if err != nil {
-		return nil, err
-	}
-	if slices.ContainsFunc(all, func(n *Network) bool {
-		return n.Name == o.Name
-	}) {
-		return nil, fmt.Errorf("network with name %s already exists", o.Name)
-	}
-	n, err := newNetwork(o, all)
-	if err == nil {
-		err = s.save(n)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("network create %s: %w", o.Name, err)
-	}
-	return n, nil
+	err = s.locked(func() error {
+		all, err := s.List()
+		if err != nil {
+			return err
+		} else if slices.ContainsFunc(all, func(n *Network) bool {
+			return n.Name == o.Name
+		}) {
+			return fmt.Errorf("network with name %s already exists", o.Name)
+		}
+		if n, err = newNetwork(o, all); err != nil {
+			return failed("network create "+o.Name, err)
+		}
+		return s.save(n)
+	})
+	return n, err
 }
 
 // newNetwork checks the options of `network create`.
 func newNetwork(o Options, all []*Network) (*Network, error) {
 	id := make([]byte, 32)
 	rand.Read(id)
-	n := &Network{ID: hex.EncodeToString(id), Name: o.Name, Driver: "bridge",
+	n := &Network{ID: fmt.Sprintf("%x", id), Name: o.Name, Driver: "bridge",
 		Internal: o.Internal, Labels: o.Labels, Options: o.Options,
-		Created: time.Now()}
-	n.Bridge = "md-" + n.ID[:12]
-	if !validName(o.Name) {
-		return nil, errors.New("invalid name: only [a-zA-Z0-9][a-zA-Z0-9_.-] " +
-			"are allowed")
-	} else if d := cmp.Or(o.Driver, "bridge"); d == "host" || d == "null" {
-		return nil, fmt.Errorf("only one instance of %q network is allowed", d)
-	} else if d != "bridge" {
-		return nil, fmt.Errorf("driver %s: there is only bridge", d)
+		Bridge: fmt.Sprintf("md-%x", id[:6]), Created: time.Now()}
+	const pattern = "[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}"
+	if ok, _ := regexp.MatchString("^"+pattern+"$", o.Name); !ok {
+		return nil, errors.New("invalid name: only " + pattern + " is allowed")
+	} else if o.Driver == "host" || o.Driver == "null" {
+		return nil, fmt.Errorf("only one instance of %q network is allowed",
+			o.Driver)
+	} else if cmp.Or(o.Driver, "bridge") != "bridge" {
+		return nil, fmt.Errorf("driver %s: there is only bridge", o.Driver)
 	}
 	for key, value := range o.Options {
-		var err error
-		switch strings.TrimPrefix(key, "com.docker.network.") {
-		case "bridge.name":
-			n.Bridge = value
-			if value == "" || len(value) > 15 ||
-				strings.ContainsAny(value, "/: \t\n") || value[0] == '.' {
-				err = errors.New("not the name of a link, 1 to 15 bytes")
-			} else if slices.ContainsFunc(all, func(n *Network) bool {
-				return n.Bridge == value
-			}) {
-				err = errors.New("another network has this bridge")
-			}
-		case "bridge.enable_icc":
-			var icc bool
-			icc, err = strconv.ParseBool(value)
-			n.Isolated = !icc
-		case "driver.mtu":
-			n.MTU, err = strconv.Atoi(value)
-			if err == nil && (n.MTU < 68 || n.MTU > 65535) {
-				err = errors.New("not from 68 to 65535")
-			}
-		default:
-			err = errors.New("unknown option")
-		}
-		if err != nil {
+		if err := setOption(n, key, value, all); err != nil {
 			return nil, fmt.Errorf("option %s=%s: %w", key, value, err)
 		}
 	}
 	return n, setSubnet(n, o, all)
 }
 
-// Remove forgets a network that has no endpoints.
-func (s *Store) Remove(name string) error {
-	unlock, err := s.lock()
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	n, err := s.Get(name)
-	if err != nil {
-		return err
-	}
-	if slices.Contains([]string{names.Default, "host", "none"}, n.Name) {
-		return fmt.Errorf("%s is a pre-defined network and cannot be removed",
-			n.Name)
-	}
-	if len(n.Endpoints) > 0 {
-		var who []string
-		for _, e := range n.Endpoints {
-			who = append(who, fmt.Sprintf("%q", e.Name))
+func setOption(n *Network, key, value string, all []*Network) (err error) {
+	switch strings.TrimPrefix(key, "com.docker.network.") {
+	case "bridge.name":
+		n.Bridge = value
+		if ok, _ := regexp.MatchString(`^[^./:\s][^/:\s]{0,14}$`, value); !ok {
+			return errors.New("not the name of a link, 1 to 15 bytes")
+		} else if slices.ContainsFunc(all, func(n *Network) bool {
+			return n.Bridge == value
+		}) {
+			return errors.New("another network has this bridge")
 		}
-		return fmt.Errorf("network %s has active endpoints: %s", n.Name,
-			strings.Join(who, ", "))
-	}
-	h, err := hostHandle()
-	if err != nil {
-		return err
-	}
-	defer h.Close()
-	if err := s.removeBridge(h, n.Bridge); err != nil {
-		return err
-	}
-	return os.Remove(filepath.Join(s.Dir, n.Name+".json"))
-}
-
-// Rename gives a container's endpoints another name.
-func (s *Store) Rename(container, name string) error {
-	return s.each(func(n *Network) error {
-		for _, e := range n.Endpoints {
-			if e.Container == container {
-				e.Name = name
-				return s.save(n)
-			}
+	case "bridge.enable_icc":
+		var icc bool
+		icc, err = strconv.ParseBool(value)
+		n.Isolated = !icc
+	case "driver.mtu":
+		n.MTU, err = strconv.Atoi(value)
+		if err == nil && (n.MTU < 68 || n.MTU > 65535) {
+			return errors.New("not from 68 to 65535")
 		}
-		return nil
-	})
-}
-
-// each calls f with every stored network, under the lock.
-func (s *Store) each(f func(n *Network) error) error {
-	unlock, err := s.lock()
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	all, err := names.Load(s.Dir)
-	for _, n := range all {
-		err = errors.Join(err, f(n))
+	default:
+		return errors.New("unknown option")
 	}
 	return err
 }
 
-// member finds a container's endpoint: its index, or -1.
-func member(n *Network, container string) int {
-	return slices.IndexFunc(n.Endpoints, func(e *Endpoint) bool {
-		return e.Container == container
+// Remove forgets a network that has no endpoints.
+func (s *Store) Remove(name string) error {
+	return s.locked(func() error {
+		n, err := s.Get(name)
+		if err != nil {
+			return err
+		} else if slices.Contains(predefined, n.Name) {
+			return fmt.Errorf("%s is a pre-defined network and cannot be "+
+				"removed", n.Name)
+		}
+		var who []string
+		for _, e := range n.Endpoints {
+			who = append(who, fmt.Sprintf("name:%q id:%q", e.Name,
+				e.Container[:min(12, len(e.Container))]))
+		}
+		if len(who) > 0 {
+			return fmt.Errorf("error while removing network: network %s has "+
+				"active endpoints (%s)", n.Name, strings.Join(who, ", "))
+		}
+		return cmp.Or(s.removeBridge(n.Bridge), os.Remove(s.file(n)))
 	})
 }
 
-func addr(p netip.Prefix, ip netip.Addr) string {
+// Rename gives a container's endpoints another name.
+func (s *Store) Rename(container, name string) error {
+	return s.locked(func() error {
+		all, err := names.Load(s.Dir)
+		for _, n := range all {
+			if e := n.Member(container); e != nil {
+				e.Name = name
+				err = errors.Join(err, s.save(n))
+			}
+		}
+		return err
+	})
+}
+
+func cidr(p netip.Prefix, ip netip.Addr) string {
 	return netip.PrefixFrom(ip, p.Bits()).String()
 }

@@ -1,6 +1,7 @@
 package network
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -30,7 +31,7 @@ func TestConnect(t *testing.T) {
 		"minidocker-minidocker0"})
 	s.equal("the bridge", slices.Contains(s.shows(s.ns),
 		"minidocker0 up=true 172.17.0.1/16"), true)
-	s.equal("ip_forward", forward(), "1")
+	s.equal("ip_forward", get("ip_forward"), "1")
 	_, err := s.Connect(b.path, Request{Network: "bridge", Container: b.id})
 	s.refused(err, "there already")
 
@@ -43,7 +44,7 @@ func TestConnect(t *testing.T) {
 	s.refused(s.Disconnect(b.id, "bridge"), "is not connected to network")
 	s.ok(s.Sweep(func(string) bool { return true }))
 	s.equal("after", s.left(), []string{})
-	s.equal("ip_forward", forward(), "0")
+	s.equal("ip_forward", get("ip_forward"), "0")
 }
 
 // NAT: the world outside knows no subnet of ours.
@@ -60,7 +61,7 @@ func TestOutside(t *testing.T) {
 	}
 	// A neighbour who knows the way is not let in.
 	s.ok(in(out.ns, func() error {
-		h, _ := hostHandle()
+		h, _ := netlink.NewHandle(unix.NETLINK_ROUTE)
 		defer h.Close()
 		_, dst, _ := net.ParseCIDR("172.17.0.0/16")
 		return h.RouteAdd(&netlink.Route{Dst: dst,
@@ -114,18 +115,24 @@ func TestPublish(t *testing.T) {
 
 	_, _, err = Open([]Port{e.Ports[0]})
 	s.refused(err, "Bind for 0.0.0.0:8080 failed: port is already allocated")
+	s.equal("in the rules", strings.Contains(s.ruleset(), "8080"), true)
 	s.ok(s.Disconnect(b.id, "bridge"))
 	s.equal("afterwards", strings.Contains(s.ruleset(), "8080"), false)
 }
 
-// ruleset is all of nft's tables, as nft(8) shows them: if it can read ours,
-// others can, too.
+// ruleset is all of nft's tables, as nft(8) shows them, and reads them: who
+// saves the rules of a host with ours among them can restore them.
 func (s *stage) ruleset() string {
 	out, err := exec.Command("nft", "list", "ruleset").CombinedOutput()
 	if errors.Is(err, exec.ErrNotFound) {
 		s.Skip("needs nft: apt install nftables")
 	}
 	s.ok(err)
+	c := exec.Command("nft", "-c", "-f", "-")
+	c.Stdin = bytes.NewReader(append([]byte("flush ruleset\n"), out...))
+	if said, err := c.CombinedOutput(); err != nil {
+		s.Errorf("nft cannot read its own list: %s", said)
+	}
 	return string(out)
 }
 
@@ -208,7 +215,7 @@ func TestInternal(t *testing.T) {
 		"b 10.9.0.2")
 	s.equal("outside", ask(a.ns, "tcp", "198.51.100.2:7"), "ENETUNREACH")
 	s.ok(in(a.ns, func() error {
-		h, _ := hostHandle()
+		h, _ := netlink.NewHandle(unix.NETLINK_ROUTE)
 		defer h.Close()
 		return defaultRoute(h, &Endpoint{Gateway: netip.MustParseAddr(
 			"10.9.0.1")})
@@ -243,7 +250,7 @@ func TestNoICC(t *testing.T) {
 		"b 172.18.0.1")
 	s.equal("the bridge", slices.Contains(s.left(), "br-apart"), true)
 	mtu := in(a.ns, func() int {
-		h, _ := hostHandle()
+		h, _ := netlink.NewHandle(unix.NETLINK_ROUTE)
 		defer h.Close()
 		l, _ := h.LinkByName("eth0")
 		return l.Attrs().MTU
@@ -258,7 +265,7 @@ func TestLoopbackIsClosed(t *testing.T) {
 	s.serve(s.ns, "secret", "9")
 	b, _ := s.connect("bridge", "evil")
 	s.ok(in(b.ns, func() error {
-		h, _ := hostHandle()
+		h, _ := netlink.NewHandle(unix.NETLINK_ROUTE)
 		defer h.Close()
 		lo, _ := h.LinkByName("lo")
 		own, _ := netlink.ParseAddr("127.0.0.1/8")
@@ -273,8 +280,9 @@ func TestLoopbackIsClosed(t *testing.T) {
 	s.equal("by way of the gateway", ask(b.ns, "tcp", "127.0.0.1:9"),
 		"timeout")
 	removeTable("minidocker0")
-	s.equal("without our rules", ask(b.ns, "tcp", "127.0.0.1:9"),
-		"secret 172.17.0.2")
+	s.eventually("without our rules it would", func() bool {
+		return ask(b.ns, "tcp", "127.0.0.1:9") == "secret 172.17.0.2"
+	})
 }
 
 // No two addresses are alike, also when 30 come at once.
@@ -417,11 +425,11 @@ func TestCreate(t *testing.T) {
 	s.refused(err, "network nonesuch not found")
 
 	b, _ := s.connect("one", "web")
-	s.refused(s.Remove("one"), `network one has active endpoints: "web"`)
+	s.refused(s.Remove("one"), `network one has active endpoints (name:"web"`)
 	s.ok(s.Disconnect(b.id, "one"))
 	s.ok(s.Remove("one"))
 	s.equal("left", s.left(), []string{})
-	s.equal("ip_forward", forward(), "0")
+	s.equal("ip_forward", get("ip_forward"), "0")
 	_, err = s.Get("one")
 	s.refused(err, "not found")
 }
@@ -433,7 +441,7 @@ func TestDefaultSubnetMoves(t *testing.T) {
 	s.equal("first", e.IP, "172.17.0.2")
 	s.ok(s.Disconnect(b.id, "bridge"))
 	s.ok(s.Sweep(func(string) bool { return false }))
-	h, err := hostHandle()
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	s.ok(err)
 	defer h.Close()
 	docker := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "docker0"}}
@@ -445,7 +453,7 @@ func TestDefaultSubnetMoves(t *testing.T) {
 	s.equal("then", e.IP, "172.18.0.2")
 	// And forwarding is docker's as well.
 	s.ok(s.Sweep(func(string) bool { return false }))
-	s.equal("ip_forward", forward(), "1")
+	s.equal("ip_forward", get("ip_forward"), "1")
 }
 
 // What crashed containers left goes, whatever it is; what lives stays.
@@ -481,13 +489,13 @@ func TestSweep(t *testing.T) {
 	s.ok(os.Remove(filepath.Join(s.Dir, "one.json")))
 	s.ok(s.Sweep(func(string) bool { return true }))
 	s.equal("left", s.left(), []string{})
-	s.equal("ip_forward", forward(), "0")
+	s.equal("ip_forward", get("ip_forward"), "0")
 }
 
 // A bridge that is half done, for its maker was killed, is made again.
 func TestHalfDone(t *testing.T) {
 	s := newStage(t)
-	h, err := hostHandle()
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	s.ok(err)
 	defer h.Close()
 	s.ok(h.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{
@@ -529,7 +537,6 @@ func TestFailedConnect(t *testing.T) {
 		{Network: "none"}, {Network: "bridge", MAC: "x"},
 		{Network: "bridge", MAC: "ff:ff:ff:ff:ff:ff"},
 		{Network: "bridge", IP: "1.2.3.4"},
-		{Network: "bridge", Aliases: []string{"x"}},
 	} {
 		r.Container = "c"
 		if _, err := s.Connect(s.box().path, r); err == nil ||

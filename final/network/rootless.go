@@ -34,31 +34,33 @@ func (s *Store) Rootless(container string, pid int, mode string,
 		return nil, "", err
 	}
 	// The program opens the ports itself: that takes no privilege. What we
-	// have opened only chose the numbers.
+	// open only chooses the numbers.
 	ports, files, err := Open(ports)
-	if err != nil {
-		return nil, "", err
-	}
 	for _, f := range files {
 		f.Close()
+	}
+	if err != nil {
+		return nil, "", err
 	}
 	e = &Endpoint{Network: filepath.Base(program), Container: container,
 		Link: "eth0", Sandbox: fmt.Sprintf("/proc/%d/ns/net", pid),
 		Ports: ports}
-	e.Inode = inode(e.Sandbox)
-	var args []string
-	if e.Network == "pasta" {
-		dns = "169.254.1.1"
-		args = pastaArgs(pid, dns, ports)
+	dir := s.rootlessDir(container)
+	if dns = "169.254.1.1"; e.Network == "pasta" {
+		err = startRootless(dir, pid, program, pastaArgs(pid, dns, ports))
 	} else {
 		dns, e.IP = "10.0.2.3", netip.MustParseAddr("10.0.2.100")
 		e.Gateway = netip.MustParseAddr("10.0.2.2")
-		args = slirpArgs(pid)
-	}
-	dir := s.rootlessDir(container)
-	if err = s.startRootless(dir, pid, program, args); err == nil &&
-		e.Network != "pasta" {
-		err = slirpPorts(dir, e)
+		err = startRootless(dir, pid, program, []string{"--configure",
+			"--mtu=65520", "--disable-host-loopback", "--api-socket=api",
+			fmt.Sprintf("--userns-path=/proc/%d/ns/user", pid),
+			"--netns-type=path", e.Sandbox, "eth0"})
+		for _, p := range ports {
+			if err == nil {
+				err = failed("slirp4netns: publish "+p.String(),
+					slirpPort(dir, e.IP, p))
+			}
+		}
 	}
 	if err != nil {
 		err = errors.Join(err, s.endRootless(container))
@@ -84,31 +86,18 @@ func lookRootless(mode string) (string, error) {
 
 func pastaArgs(pid int, dns string, ports []Port) []string {
 	args := []string{"--foreground", "--quiet", "--config-net", "--no-map-gw",
-		"--ns-ifname", "eth0", "--dns-forward", dns}
-	flag := map[string][]string{"tcp": {"-t"}, "udp": {"-u"}}
+		"--ns-ifname", "eth0", "--dns-forward", dns, "-T", "none", "-U", "none"}
+	none := map[string]bool{"-t": true, "-u": true}
 	for _, p := range ports {
-		f := flag[p.Proto]
-		if f == nil {
-			f = []string{"-t"} // and pasta says that it has no sctp
-		}
-		spec := fmt.Sprintf("%d:%d", p.HostPort, p.Port)
-		if !p.HostIP.IsUnspecified() {
-			spec = p.HostIP.String() + "/" + spec
-		}
-		args = append(args, f[0], spec)
+		flag := "-" + p.Proto[:1] // sctp becomes -s: pasta says what it is
+		delete(none, flag)
+		args = append(args, flag, fmt.Sprintf("%s/%d:%d", p.HostIP, p.HostPort,
+			p.Port))
 	}
-	for _, f := range []string{"-t", "-u"} {
-		if !strings.Contains(strings.Join(args, " "), " "+f+" ") {
-			args = append(args, f, "none")
-		}
+	for flag := range none {
+		args = append(args, flag, "none")
 	}
-	return append(args, "-T", "none", "-U", "none", strconv.Itoa(pid))
-}
-
-func slirpArgs(pid int) []string {
-	return []string{"--configure", "--mtu=65520", "--disable-host-loopback",
-		"--api-socket=api", fmt.Sprintf("--userns-path=/proc/%d/ns/user", pid),
-		"--netns-type=path", fmt.Sprintf("/proc/%d/ns/net", pid), "eth0"}
+	return append(args, strconv.Itoa(pid))
 }
 
 func (s *Store) rootlessDir(container string) string {
@@ -116,8 +105,7 @@ func (s *Store) rootlessDir(container string) string {
 }
 
 // startRootless returns when the container has a default route.
-func (s *Store) startRootless(dir string, pid int, program string,
-	args []string) error {
+func startRootless(dir string, pid int, program string, args []string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
@@ -136,69 +124,51 @@ func (s *Store) startRootless(dir string, pid int, program string,
 	go func() { ended <- c.Wait() }()
 	record := fmt.Sprint(c.Process.Pid, " ", startTime(c.Process.Pid))
 	err = os.WriteFile(filepath.Join(dir, "pid"), []byte(record), 0o600)
-	routes := fmt.Sprintf("/proc/%d/net/route", pid)
 	for range 1000 {
-		if err != nil {
-			break
-		}
-		text, _ := os.ReadFile(routes)
-		if bytes.Contains(text, []byte("eth0\t00000000\t")) {
-			return nil
+		routes, _ := os.ReadFile(fmt.Sprintf("/proc/%d/net/route", pid))
+		if bytes.Contains(routes, []byte("eth0\t00000000\t")) || err != nil {
+			return err
 		}
 		select {
 		case err = <-ended:
-			if err == nil {
-				err = errors.New("it ended at once")
-			}
+			said, _ := os.ReadFile(log.Name())
+			return fmt.Errorf("%s: %v: %s", program, err,
+				strings.Join(strings.Fields(string(said)), " "))
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
-	if err == nil {
-		err = errors.New("no route after 5 seconds")
-	}
-	said, _ := os.ReadFile(log.Name())
-	return fmt.Errorf("%s: %w: %s", filepath.Base(program), err,
-		strings.Join(strings.Fields(string(said)), " "))
+	return fmt.Errorf("%s: no route after 5 seconds", program)
 }
 
-// slirpPorts asks slirp4netns to publish ports. The address of its socket is
-// too long where the directory's name is.
-func slirpPorts(dir string, e *Endpoint) error {
+// slirpPort asks slirp4netns to publish a port. Its socket comes a moment after
+// the route; as an address, the directory's name may be too long.
+func slirpPort(dir string, ip netip.Addr, p Port) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
 	defer d.Close()
-	for _, p := range e.Ports {
-		api := fmt.Sprintf("/proc/self/fd/%d/api", d.Fd())
-		c, err := net.Dial("unix", api)
-		for i := 0; err != nil && i < 200; i++ { // it comes after the route
-			time.Sleep(5 * time.Millisecond)
-			c, err = net.Dial("unix", api)
-		}
-		if err != nil {
-			return fmt.Errorf("slirp4netns: %w", err)
-		}
-		defer c.Close()
-		request := map[string]any{"execute": "add_hostfwd",
-			"arguments": map[string]any{"proto": p.Proto,
-				"host_addr": p.HostIP, "host_port": p.HostPort,
-				"guest_addr": e.IP, "guest_port": p.Port}}
-		var answer struct{ Error struct{ Desc string } }
-		c.SetDeadline(time.Now().Add(5 * time.Second))
-		err = json.NewEncoder(c).Encode(request)
-		if err == nil {
-			c.(*net.UnixConn).CloseWrite()
-			err = json.NewDecoder(c).Decode(&answer)
-		}
-		if err == nil && answer.Error.Desc != "" {
-			err = errors.New(answer.Error.Desc)
-		}
-		if err != nil {
-			return fmt.Errorf("slirp4netns: publish %s: %w", p, err)
-		}
+	api := fmt.Sprintf("/proc/self/fd/%d/api", d.Fd())
+	c, err := net.Dial("unix", api)
+	for i := 0; err != nil && i < 200; i++ {
+		time.Sleep(5 * time.Millisecond)
+		c, err = net.Dial("unix", api)
 	}
-	return nil
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(5 * time.Second))
+	fmt.Fprintf(c, `{"execute": "add_hostfwd", "arguments": {"proto": "%s", `+
+		`"host_addr": "%s", "host_port": %d, "guest_addr": "%s", `+
+		`"guest_port": %d}}`, p.Proto, p.HostIP, p.HostPort, ip, p.Port)
+	c.(*net.UnixConn).CloseWrite()
+	var answer struct{ Error struct{ Desc string } }
+	err = json.NewDecoder(c).Decode(&answer)
+	if err == nil && answer.Error.Desc != "" {
+		err = errors.New(answer.Error.Desc)
+	}
+	return err
 }
 
 // startTime is field 22 of proc_pid_stat(5): with it, a PID means one process.
@@ -214,13 +184,11 @@ func startTime(pid int) string {
 // endRootless ends a container's program, if there is one.
 func (s *Store) endRootless(container string) error {
 	dir := s.rootlessDir(container)
-	text, err := os.ReadFile(filepath.Join(dir, "pid"))
-	if err == nil {
-		first, start, _ := strings.Cut(string(text), " ")
-		pid, _ := strconv.Atoi(first)
-		if pid > 1 && start != "" && start == startTime(pid) {
-			unix.Kill(pid, unix.SIGKILL)
-		}
+	text, _ := os.ReadFile(filepath.Join(dir, "pid"))
+	first, start, _ := strings.Cut(string(text), " ")
+	pid, _ := strconv.Atoi(first)
+	if pid > 1 && start != "" && start == startTime(pid) {
+		unix.Kill(pid, unix.SIGKILL)
 	}
 	return os.RemoveAll(dir)
 }

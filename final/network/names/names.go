@@ -85,13 +85,21 @@ func Load(dir string) (all []*Network, err error) {
 	return all, err
 }
 
+// Member finds a container's endpoint, or nil.
+func (n *Network) Member(container string) *Endpoint {
+	for _, e := range n.Endpoints {
+		if e.Container == container {
+			return e
+		}
+	}
+	return nil
+}
+
 // joined are the networks that a container is on.
 func joined(dir, container string) []*Network {
 	all, _ := Load(dir)
 	return slices.DeleteFunc(all, func(n *Network) bool {
-		return !slices.ContainsFunc(n.Endpoints, func(e *Endpoint) bool {
-			return e.Container == container
-		})
+		return n.Member(container) == nil
 	})
 }
 
