@@ -143,10 +143,12 @@ func (e *Engine) connect(c *Container, p *netPlan, pid int) error {
 
 func (e *Engine) attach(c *Container, a Attachment, pid int,
 	ports []network.Port) (*network.Endpoint, error) {
-	return e.Networks.Connect(fmt.Sprintf("/proc/%d/ns/net", pid),
-		network.Request{Network: a.Network, Container: c.ID, Name: c.Name,
-			Aliases: append([]string{c.Short()}, a.Aliases...), IP: a.IP,
-			Ports: ports})
+	r := network.Request{Network: a.Network, Container: c.ID, Name: c.Name,
+		Aliases: a.Aliases, IP: a.IP, Ports: ports}
+	if a.Network != names.Default {
+		r.Aliases = append([]string{c.Short()}, a.Aliases...)
+	}
+	return e.Networks.Connect(fmt.Sprintf("/proc/%d/ns/net", pid), r)
 }
 
 // writeEtc fills the files that the container sees as /etc/hostname, hosts and
