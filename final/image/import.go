@@ -16,6 +16,8 @@ import (
 	"strings"
 	"time"
 
+	"container-workshop/final/layers"
+
 	"github.com/klauspost/compress/zstd"
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -28,7 +30,7 @@ type ImportOptions struct {
 	Changes  []string // Dockerfile instructions: "CMD sh"
 	Message  string   // the comment in the history
 	Platform string   // os/arch[/variant]; this machine's
-	Extract  ExtractOptions
+	Extract  layers.ExtractOptions
 }
 
 // A Layer is unpacked in a temporary directory and waits for commit.
@@ -90,12 +92,12 @@ func (s *Store) temp() (dir string, done func(), err error) {
 	if err == nil {
 		err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	}
-	return dir, func() { RemoveAll(dir); file.Close() }, err
+	return dir, func() { layers.RemoveAll(dir); file.Close() }, err
 }
 
 // stage unpacks a layer below dir while it streams past, and keeps it as it
 // came. want is the digest that it must have, or "".
-func stage(dir string, r io.Reader, want string, o ExtractOptions) (*Layer,
+func stage(dir string, r io.Reader, want string, o layers.ExtractOptions) (*Layer,
 	error) {
 	dir, err := os.MkdirTemp(dir, "layer")
 	if err != nil {
@@ -118,7 +120,7 @@ func stage(dir string, r io.Reader, want string, o ExtractOptions) (*Layer,
 	if _, err = archive.Peek(512); err == io.EOF {
 		return nil, errors.New("not a tar archive: it is too short")
 	}
-	size, err := Extract(archive, filepath.Join(dir, "diff"), o)
+	size, err := layers.Extract(archive, filepath.Join(dir, "diff"), o)
 	if err == nil { // the digest includes what follows the end mark
 		err = cmp.Or(drain(archive), drain(raw))
 	}

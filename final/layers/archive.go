@@ -1,7 +1,8 @@
-package image
+package layers
 
 import (
 	"archive/tar"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -10,63 +11,14 @@ import (
 	"strings"
 	"time"
 
-	"container-workshop/final/layers"
-
 	"golang.org/x/sys/unix"
 )
-
-// Source opens what import takes: "-" is stdin, a directory becomes a tar
-// archive, and a file is itself.
-func Source(path string, stdin io.Reader) (io.ReadCloser, error) {
-	if path == "-" {
-		return io.NopCloser(stdin), nil
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	if info, err := file.Stat(); err != nil || !info.IsDir() {
-		return file, err
-	}
-	file.Close()
-	return pack([]string{path}, "/"), nil
-}
-
-// CopyUp fills a volume's directory, if it is empty, with what the image has in
-// its place.
-func CopyUp(list []string, from, dir string) error {
-	old, err := os.ReadDir(dir)
-	if err != nil || len(old) > 0 {
-		return err
-	}
-	parent, base, err := layers.Lookup(list, from)
-	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
-		return nil
-	} else if err != nil {
-		return err
-	}
-	_, st, err := parent.Lstat(base)
-	parent.Close()
-	if err != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR {
-		return err
-	}
-	archive := pack(list, from)
-	defer archive.Close()
-	_, err = Extract(archive, dir, ExtractOptions{Into: true})
-	return err
-}
-
-func pack(list []string, from string) io.ReadCloser {
-	r, w := io.Pipe()
-	go func() { w.CloseWithError(Archive(list, from, w)) }()
-	return r
-}
 
 // Archive writes a directory of the layers, as they lie upon each other, as a
 // tar archive: in the order of the names, with times in whole seconds, without
 // sockets. The same files give the same bytes.
 func Archive(list []string, from string, w io.Writer) error {
-	dir, base, err := layers.Lookup(list, from)
+	dir, base, err := Lookup(list, from)
 	if err == nil && base != "." {
 		parent := dir
 		dir, err = parent.Sub(base)
@@ -90,39 +42,31 @@ type archive struct {
 
 // add writes one entry of dir, and all that is below. What vanishes meanwhile
 // has not been there.
-func (a *archive) add(dir *layers.Dir, in, name string) error {
+func (a *archive) add(dir *Dir, in, name string) error {
 	where, st, err := dir.Lstat(name)
-	if err == unix.ENOENT {
+	if err == unix.ENOENT || st.Mode&unix.S_IFMT == unix.S_IFSOCK {
 		return nil
-	} else if err != nil {
+	}
+	info, bad := os.Lstat(where)
+	target := ""
+	if st.Mode&unix.S_IFMT == unix.S_IFLNK && bad == nil {
+		target, bad = os.Readlink(where)
+	}
+	if err = cmp.Or(err, bad); err != nil {
 		return fmt.Errorf("%s: %w", path.Join(in, name), err)
 	}
-	h := &tar.Header{Name: path.Join(in, name), Mode: int64(st.Mode & 0o7777),
-		Uid: int(st.Uid), Gid: int(st.Gid), Format: tar.FormatPAX,
-		ModTime: time.Unix(st.Mtim.Sec, 0)}
-	key := [2]uint64{st.Dev, st.Ino}
-	switch st.Mode & unix.S_IFMT {
-	case unix.S_IFREG:
-		h.Typeflag, h.Size = tar.TypeReg, st.Size
-	case unix.S_IFDIR:
-		h.Typeflag, h.Name, st.Nlink = tar.TypeDir, h.Name+"/", 1
-	case unix.S_IFLNK:
-		h.Typeflag = tar.TypeSymlink
-		if h.Linkname, err = os.Readlink(where); err != nil {
-			return err
-		}
-	case unix.S_IFIFO:
-		h.Typeflag = tar.TypeFifo
-	case unix.S_IFCHR, unix.S_IFBLK:
-		h.Typeflag = tar.TypeChar
-		if st.Mode&unix.S_IFMT == unix.S_IFBLK {
-			h.Typeflag = tar.TypeBlock
-		}
-		h.Devmajor = int64(unix.Major(st.Rdev))
-		h.Devminor = int64(unix.Minor(st.Rdev))
-	default:
-		return nil
+	h, err := tar.FileInfoHeader(info, target)
+	if err != nil {
+		return err
 	}
+	*h = tar.Header{Typeflag: h.Typeflag, Name: path.Join(in, name),
+		Linkname: target, Size: h.Size, Mode: int64(st.Mode & 0o7777),
+		Uid: h.Uid, Gid: h.Gid, ModTime: h.ModTime.Truncate(time.Second),
+		Devmajor: h.Devmajor, Devminor: h.Devminor, Format: tar.FormatPAX}
+	if info.IsDir() {
+		h.Name, st.Nlink = h.Name+"/", 1
+	}
+	key := [2]uint64{st.Dev, st.Ino}
 	if first := a.links[key]; first != "" {
 		h.Typeflag, h.Linkname, h.Size = tar.TypeLink, first, 0
 		return a.WriteHeader(h)
@@ -144,7 +88,7 @@ func (a *archive) add(dir *layers.Dir, in, name string) error {
 	return nil
 }
 
-func (a *archive) directory(dir *layers.Dir, in, name string) error {
+func (a *archive) directory(dir *Dir, in, name string) error {
 	if name != "." {
 		sub, err := dir.Sub(name)
 		if err != nil {

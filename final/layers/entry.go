@@ -1,4 +1,4 @@
-package image
+package layers
 
 import (
 	"archive/tar"
@@ -9,8 +9,6 @@ import (
 	"os"
 	"path"
 	"strings"
-
-	"container-workshop/final/layers"
 
 	"golang.org/x/sys/unix"
 )
@@ -58,7 +56,7 @@ func (t *tree) replace(dir int, base string, h *tar.Header,
 	} else if err = os.RemoveAll(within(dir, base)); err != nil {
 		return err
 	}
-	if err = t.make(dir, base, h, r); err == nil && layers.IsWhiteout(&old) &&
+	if err = t.make(dir, base, h, r); err == nil && IsWhiteout(&old) &&
 		h.Typeflag == tar.TypeDir {
 		err = setOpaque(within(dir, base))
 	}
