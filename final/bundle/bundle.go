@@ -3,61 +3,35 @@
 package bundle
 
 import (
+	"container-workshop/final/flags"
+
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// Options are the flags of run and create, as the user wrote them; a field has
-// its flag's name. The zero value of each is "not given".
-type Options struct {
-	// The process.
-	Entrypoint  *string // nil: the image's; "" clears it
-	Args        []string
-	Env         []string // NAME=VALUE, or NAME: the caller's
-	EnvFile     []string
-	Workdir     string
-	User        string
-	GroupAdd    []string
-	Tty         bool
-	Interactive bool
-	Init        bool
-	Hostname    string
-	Domainname  string
-	StopSignal  string
+// What flags says, for those who have a bundle to make.
+type (
+	Options = flags.Options
+	Limits  = flags.Limits
+	Mount   = flags.Mount
+)
 
-	// The file system.
-	Volume   []string // -v
-	Mount    []string
-	Tmpfs    []string
-	ReadOnly bool
-	ShmSize  string
+func Bytes(text string) (int64, error) { return flags.Bytes(text) }
 
-	// Namespaces: "", host, private, container:ID and what Docker has.
-	Network, Pid, Ipc, Uts, Userns, Cgroupns string
-	TimeOffset                               []string // boottime=SECONDS
-
-	// Security. Spec makes the path of a seccomp profile absolute.
-	Privileged      bool
-	CapAdd, CapDrop []string
-	SecurityOpt     []string
-	Sysctl          []string
-	Ulimit          []string
-	Device          []string
-	OomScoreAdj     int
-
-	Limits
+func Mounts(o *Options, img *v1.ImageConfig) ([]Mount, error) {
+	return flags.Mounts(o, img)
 }
 
-// Limits are the flags that update has as well.
-type Limits struct {
-	Memory, MemoryReservation, MemorySwap, KernelMemory string
-	MemorySwappiness                                    string
-	OomKillDisable                                      bool
-	CPUShares, Cpus, CPUPeriod, CPUQuota                string
-	CpusetCpus, CpusetMems                              string
-	PidsLimit                                           string
-	BlkioWeight                                         string
-	DeviceReadBps, DeviceWriteBps                       []string
-	DeviceReadIOPS, DeviceWriteIOPS                     []string
+func Command(o *Options, img *v1.ImageConfig) ([]string, error) {
+	return flags.Command(o, img)
+}
+
+func Env(base []string, o *Options) ([]string, error) {
+	return flags.Env(base, o)
+}
+
+func Resources(l *Limits) (*specs.LinuxResources, []string, error) {
+	return flags.Resources(l)
 }
 
 // Paths is what only the engine knows.

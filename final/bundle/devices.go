@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"container-workshop/final/flags"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -26,7 +27,7 @@ func (m *maker) setDevices() error {
 		l.Devices = append(l.Devices, devices("/dev", "/dev")...)
 	}
 	for _, text := range m.o.Device {
-		source, target, access, err := device(text)
+		source, target, access, err := flags.Device(text)
 		if err != nil {
 			return err
 		}
@@ -53,27 +54,6 @@ func (m *maker) setDevices() error {
 		}
 	}
 	return nil
-}
-
-// device reads --device: SOURCE[:TARGET][:ACCESS].
-func device(text string) (source, target, access string, err error) {
-	part := strings.Split(text, ":")
-	source, target, access = part[0], part[0], "rwm"
-	last := part[len(part)-1]
-	letters := []byte(last)
-	slices.Sort(letters)
-	isAccess := slices.Contains([]string{"m", "r", "w", "mr", "mw", "rw",
-		"mrw"}, string(letters))
-	if len(part) == 3 || len(part) == 2 && isAccess {
-		access, part = last, part[:len(part)-1]
-	}
-	if len(part) == 2 {
-		target = part[1]
-	}
-	return source, path.Clean(target), access, check(
-		rule{source == "" || len(part) > 2, "bad format for path: " + text},
-		rule{access == last && !isAccess, "bad mode specified: " + last},
-		rule{!path.IsAbs(target), target + " is not an absolute path"})
 }
 
 // devices finds the device node source, or those in that directory. What is in

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"container-workshop/final/cgroups"
+	"container-workshop/final/flags"
 	"container-workshop/final/reaper"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -154,7 +155,7 @@ func (m *maker) adapt(d *specs.Mount) (keep bool, err error) {
 			return false, nil
 		}
 	case "/dev/shm":
-		size, err := Bytes(cmp.Or(m.o.ShmSize, "64m"))
+		size, err := flags.Bytes(cmp.Or(m.o.ShmSize, "64m"))
 		if err != nil {
 			return false, fmt.Errorf("invalid argument %q for --shm-size: %w",
 				m.o.ShmSize, err)

@@ -6,7 +6,10 @@ import (
 	"os"
 	"os/exec"
 	"os/user"
+	"strconv"
 	"strings"
+
+	"container-workshop/final/flags"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -56,7 +59,7 @@ func (m *maker) setNamespaces() error {
 			m.s.Hostname = fmt.Sprintf("%.12s", m.p.ID)
 		}
 	}
-	offsets, err := timeOffset(o.TimeOffset)
+	offsets, err := flags.TimeOffset(o.TimeOffset)
 	if len(offsets) > 0 {
 		l.TimeOffsets = offsets
 		l.Namespaces = append(l.Namespaces, specs.LinuxNamespace{
@@ -78,8 +81,9 @@ func (m *maker) setUserNamespace() error {
 	l.Namespaces = append(l.Namespaces, specs.LinuxNamespace{
 		Type: specs.UserNamespace, Path: m.p.Namespaces[specs.UserNamespace]})
 	me, err := user.Current()
-	if err != nil {
-		return err
+	if err != nil { // who is not in /etc/passwd is but a number
+		me = &user.User{Uid: strconv.Itoa(os.Getuid())}
+		me.Username = me.Uid
 	}
 	names, next := []string{"minidocker", "dockremap", me.Username, me.Uid}, 0
 	if m.p.Rootless {

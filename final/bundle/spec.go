@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"container-workshop/final/capabilities"
+	"container-workshop/final/flags"
 	"container-workshop/final/reaper"
 	"container-workshop/final/seccomp/profile"
 
@@ -47,7 +48,7 @@ func Spec(o *Options, img *v1.ImageConfig, p Paths) (*specs.Spec, []string,
 }
 
 func (m *maker) setResources() (err error) {
-	m.s.Linux.Resources, m.warnings, err = Resources(&m.o.Limits)
+	m.s.Linux.Resources, m.warnings, err = flags.Resources(&m.o.Limits)
 	return err
 }
 
@@ -56,7 +57,7 @@ const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:" +
 
 func (m *maker) setProcess() (err error) {
 	p := m.s.Process
-	if p.Args, err = Command(m.o, m.img); err != nil {
+	if p.Args, err = flags.Command(m.o, m.img); err != nil {
 		return err
 	}
 	p.Cwd = path.Clean(cmp.Or(m.o.Workdir, m.img.WorkingDir, "/"))
@@ -72,10 +73,10 @@ func (m *maker) setProcess() (err error) {
 		p.Env = append(p.Env, "TERM=xterm")
 	}
 	for _, pair := range slices.Concat(m.img.Env, m.o.Env) {
-		p.Env = setEnv(p.Env, pair, false)
+		p.Env = flags.SetEnv(p.Env, pair, false)
 	}
 	for _, text := range m.o.Ulimit {
-		limit, err := ulimit(text)
+		limit, err := flags.Ulimit(text)
 		if err != nil {
 			return err
 		}
@@ -125,7 +126,7 @@ func (m *maker) setUser() error {
 	if !slices.ContainsFunc(p.Env, func(pair string) bool {
 		return strings.HasPrefix(pair, "HOME=") && pair != "HOME="
 	}) {
-		p.Env = setEnv(p.Env, "HOME="+home, false)
+		p.Env = flags.SetEnv(p.Env, "HOME="+home, false)
 	}
 	return nil
 }

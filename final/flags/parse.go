@@ -1,4 +1,4 @@
-package bundle
+package flags
 
 import (
 	"bytes"
@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -76,13 +77,13 @@ func Env(base []string, o *Options) ([]string, error) {
 		} else if !valued && i < len(list) {
 			continue
 		}
-		base = setEnv(base, pair, keep)
+		base = SetEnv(base, pair, keep)
 	}
 	return base, nil
 }
 
-// setEnv sets one variable, or without a value removes it.
-func setEnv(env []string, pair string, keep bool) []string {
+// SetEnv sets one variable, or without a value removes it.
+func SetEnv(env []string, pair string, keep bool) []string {
 	name, _, valued := strings.Cut(pair, "=")
 	is := func(old string) bool {
 		return old == name || strings.HasPrefix(old, name+"=")
@@ -128,8 +129,8 @@ func envFile(file string) (list []string, err error) {
 	return list, nil
 }
 
-// ulimit reads NAME=SOFT[:HARD]; -1 is without limit: setrlimit(2).
-func ulimit(text string) (l specs.POSIXRlimit, err error) {
+// Ulimit reads NAME=SOFT[:HARD]; -1 is without limit: setrlimit(2).
+func Ulimit(text string) (l specs.POSIXRlimit, err error) {
 	name, values, ok := strings.Cut(text, "=")
 	if !ok {
 		return l, fmt.Errorf("invalid ulimit argument: %s", text)
@@ -157,9 +158,9 @@ func ulimit(text string) (l specs.POSIXRlimit, err error) {
 		Soft: uint64(soft), Hard: uint64(hard)}, nil
 }
 
-// timeOffset reads [CLOCK=]SECONDS of --time-offset, CLOCK being monotonic or
+// TimeOffset reads [CLOCK=]SECONDS of --time-offset, CLOCK being monotonic or
 // boottime, and otherwise both: time_namespaces(7).
-func timeOffset(list []string) (map[string]specs.LinuxTimeOffset, error) {
+func TimeOffset(list []string) (map[string]specs.LinuxTimeOffset, error) {
 	offsets := map[string]specs.LinuxTimeOffset{}
 	for _, text := range list {
 		clock, seconds, ok := strings.Cut(text, "=")
@@ -177,4 +178,25 @@ func timeOffset(list []string) (map[string]specs.LinuxTimeOffset, error) {
 		}
 	}
 	return offsets, nil
+}
+
+// Device reads --device: SOURCE[:TARGET][:ACCESS].
+func Device(text string) (source, target, access string, err error) {
+	part := strings.Split(text, ":")
+	source, target, access = part[0], part[0], "rwm"
+	last := part[len(part)-1]
+	letters := []byte(last)
+	slices.Sort(letters)
+	isAccess := slices.Contains([]string{"m", "r", "w", "mr", "mw", "rw",
+		"mrw"}, string(letters))
+	if len(part) == 3 || len(part) == 2 && isAccess {
+		access, part = last, part[:len(part)-1]
+	}
+	if len(part) == 2 {
+		target = part[1]
+	}
+	return source, path.Clean(target), access, check(
+		rule{source == "" || len(part) > 2, "bad format for path: " + text},
+		rule{access == last && !isAccess, "bad mode specified: " + last},
+		rule{!path.IsAbs(target), target + " is not an absolute path"})
 }
