@@ -46,7 +46,7 @@ type Paths struct {
 	Cgroup   string // cgroupsPath
 	// Namespaces to join, by type: /proc/PID/ns/pid for --pid container:ID.
 	Namespaces map[specs.LinuxNamespaceType]string
-	Shm        string // --ipc container:ID: its /dev/shm, /proc/PID/root/dev/shm
+	Shm        string // --ipc container:ID: /proc/PID/root/dev/shm of it
 	Rootless   bool
 	Exe        string // our program, for --init
 }

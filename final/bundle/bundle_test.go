@@ -74,7 +74,7 @@ func TestLookUp(t *testing.T) {
 		{"2000", nil, "2001 2001 [2001] /named"},
 		{"low", nil, "unable to find user low: no matching entries in passwd"},
 		{"app:none", nil, "unable to find group none: no matching entries"},
-		{"0", []string{"none"}, "Unable to find group none"},
+		{"0", []string{"none"}, "unable to find group none"},
 		{"-1", nil, "must be in range 0-2147483647"},
 		{"4294967296", nil, "must be in range 0-2147483647"},
 		{"99999999999999999999", nil, "must be in range 0-2147483647"},
@@ -86,7 +86,8 @@ func TestLookUp(t *testing.T) {
 			got = err.Error()
 		}
 		if !strings.Contains(got, test.want) {
-			t.Errorf("%s %v: %s, not %s", test.user, test.groups, got, test.want)
+			t.Errorf("%s %v: %s, not %s", test.user, test.groups, got,
+				test.want)
 		}
 	}
 }
@@ -185,7 +186,8 @@ func TestSpec(t *testing.T) {
 	s, _, err := spec(&Options{Tty: true, Env: []string{"FROM=flag"},
 		CapDrop: []string{"mknod"}, CapAdd: []string{"CAP_NET_ADMIN"},
 		Init: true, Domainname: "example.org", Ulimit: []string{"core=1",
-			"core=2"}, Sysctl: []string{"net.ipv4.ip_unprivileged_port_start=7"},
+			"core=2"}, Sysctl: []string{
+			"net.ipv4.ip_unprivileged_port_start=7"},
 		SecurityOpt: []string{"no-new-privileges"}, Device: []string{
 			"/dev/null:/dev/other:r"}, TimeOffset: []string{"60"}}, img,
 		Paths{Root: "/root/fs", Exe: "/exe", Hosts: "/etc/hosts",
@@ -268,8 +270,9 @@ func TestPrivileged(t *testing.T) {
 }
 
 func TestShared(t *testing.T) {
-	s, _, err := spec(&Options{ReadOnly: true, Ipc: "none", Network: "container:x",
-		Volume: []string{"/tmp:/dev:rshared", "data:/etc/hosts"}},
+	s, _, err := spec(&Options{ReadOnly: true, Ipc: "none",
+		Network: "container:x",
+		Volume:  []string{"/tmp:/dev:rshared", "data:/etc/hosts"}},
 		&v1.ImageConfig{}, Paths{Hosts: "/etc/hosts", Resolv: "/etc/hosts",
 			Namespaces: map[specs.LinuxNamespaceType]string{
 				specs.NetworkNamespace: "/proc/1/ns/net"}})
@@ -353,10 +356,12 @@ func FuzzFlags(f *testing.F) {
 		"1.5", "0-1", "app:users", "nofile=1:2", "/dev/null:/x:rw", "A=1",
 		"net.x=1", "seccomp=unconfined")
 	f.Add("data:/b", "src=v,dst=/x,volume-nocopy", "/t", "-1", "0.1", "0,1",
-		"0:0", "core=-1", "/dev/zero:rw", "B", "kernel.msgmax=5", "label=disable")
+		"0:0", "core=-1", "/dev/zero:rw", "B", "kernel.msgmax=5",
+		"label=disable")
 	f.Fuzz(func(t *testing.T, v, mount, tmpfs, size, cpus, cpuset, user, limit,
 		device, env, sysctl, security string) {
-		if !strings.HasPrefix(device, "/dev/") || strings.Contains(device, "..") {
+		if !strings.HasPrefix(device, "/dev/") ||
+			strings.Contains(device, "..") {
 			device = "/dev/null" // a directory may be all of the disk
 		}
 		o := &Options{Volume: []string{v}, Mount: []string{mount},

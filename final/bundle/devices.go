@@ -40,8 +40,8 @@ func (m *maker) setDevices() error {
 			err = errors.New("not a device node")
 		}
 		if err != nil {
-			return fmt.Errorf("error gathering device information while adding "+
-				"custom device %q: %w", source, err)
+			return fmt.Errorf("error gathering device information while "+
+				"adding custom device %q: %w", source, err)
 		}
 		l.Devices = append(l.Devices, list...)
 		for i := range list {

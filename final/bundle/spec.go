@@ -80,13 +80,12 @@ func (m *maker) setProcess() (err error) {
 		if err != nil {
 			return err
 		}
-		p.Rlimits = slices.DeleteFunc(p.Rlimits, func(r specs.POSIXRlimit) bool {
-			return r.Type == limit.Type
-		})
+		p.Rlimits = slices.DeleteFunc(p.Rlimits,
+			func(r specs.POSIXRlimit) bool { return r.Type == limit.Type })
 		p.Rlimits = append(p.Rlimits, limit)
 	}
 	if score := m.o.OomScoreAdj; score < -1000 || score > 1000 {
-		return fmt.Errorf("Invalid value %d, range for oom score adj is "+
+		return fmt.Errorf("invalid value %d, range for oom score adj is "+
 			"[-1000, 1000]", score)
 	} else if score != 0 {
 		p.OOMScoreAdj = &score
@@ -107,7 +106,8 @@ func (m *maker) setUser() error {
 		return err
 	}
 	if l.UIDMappings != nil {
-		if !mapped(l.UIDMappings, user.UID) || !mapped(l.GIDMappings, user.GID) {
+		if !mapped(l.UIDMappings, user.UID) ||
+			!mapped(l.GIDMappings, user.GID) {
 			return fmt.Errorf("user %d:%d is not in the maps of the user "+
 				"namespace: /etc/subuid and /etc/subgid, see newuidmap(1), "+
 				"give more", user.UID, user.GID)

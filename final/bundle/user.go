@@ -55,7 +55,7 @@ func LookUp(root []string, text string, groups []string) (u specs.User,
 	for _, name := range groups {
 		n, _, _, err := id(teams, name)
 		if err != nil {
-			return u, "", fmt.Errorf("Unable to find group %s: %w", name, err)
+			return u, "", fmt.Errorf("unable to find group %s: %w", name, err)
 		}
 		u.AdditionalGids = append(u.AdditionalGids, n)
 	}

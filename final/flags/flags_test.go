@@ -42,19 +42,21 @@ func TestBytes(t *testing.T) {
 }
 
 func TestUlimit(t *testing.T) {
+	const most = " 18446744073709551615"
 	for text, want := range map[string]string{
-		"nofile=10:20": "RLIMIT_NOFILE 10 20", "core=0": "RLIMIT_CORE 0 0",
-		"core=-1":                       "RLIMIT_CORE 18446744073709551615 18446744073709551615",
-		"nproc=1:-1":                    "RLIMIT_NPROC 1 18446744073709551615",
-		"nofile":                        "invalid ulimit argument: nofile",
-		"as=1":                          "invalid ulimit type: as",
-		"nofile=2:1":                    "must be less than or equal to hard limit: 2 > 1",
-		"nofile=-1:1":                   "must be less than or equal to hard limit: -1 > 1",
-		"nofile=-2":                     "must be less than",
-		"nofile=x":                      "invalid ulimit argument",
-		"nofile=1:2:3":                  "invalid ulimit argument",
-		"nofile=":                       "invalid ulimit argument",
-		"nofile=1:99999999999999999999": "out of range",
+		"nofile=10:20": "RLIMIT_NOFILE 10 20",
+		"core=0":       "RLIMIT_CORE 0 0",
+		"core=-1":      "RLIMIT_CORE" + most + most,
+		"nproc=1:-1":   "RLIMIT_NPROC 1" + most,
+		"nofile":       "invalid ulimit argument: nofile",
+		"as=1":         "invalid ulimit type: as",
+		"nofile=2:1":   "less than or equal to hard limit: 2 > 1",
+		"nofile=-1:1":  "less than or equal to hard limit: -1 > 1",
+		"nofile=-2":    "must be less than",
+		"nofile=x":     "invalid ulimit argument",
+		"nofile=1:2:3": "invalid ulimit argument",
+		"nofile=":      "invalid ulimit argument",
+		"cpu=1:2e9":    "invalid ulimit argument",
 	} {
 		l, err := Ulimit(text)
 		got := fmt.Sprint(l.Type, " ", l.Soft, " ", l.Hard)
@@ -91,8 +93,8 @@ func TestCommand(t *testing.T) {
 		{"empty", Options{Args: []string{""}}, nil, nil, "no command"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			list, err := Command(&test.o, &v1.ImageConfig{Entrypoint: test.entry,
-				Cmd: test.cmd})
+			list, err := Command(&test.o, &v1.ImageConfig{Cmd: test.cmd,
+				Entrypoint: test.entry})
 			got := strings.Join(list, " ")
 			if err != nil {
 				got = err.Error()
@@ -152,7 +154,8 @@ func TestMounts(t *testing.T) {
 		{"v", "/a:/b", Mount{Type: "bind", Source: "/a", Destination: "/b",
 			MakeSource: true, Options: bind}, ""},
 		{"v", "/a:/b/../c:ro", Mount{Type: "bind", Source: "/a",
-			Destination: "/c", MakeSource: true, ReadOnly: true, Options: ro}, ""},
+			Destination: "/c", MakeSource: true, ReadOnly: true, Options: ro},
+			""},
 		{"v", "./x:/b:rw,z", Mount{Type: "bind", Source: here + "/x",
 			Destination: "/b", MakeSource: true, Options: bind}, ""},
 		{"v", "/a:/b:rshared", Mount{Type: "bind", Source: "/a",
@@ -160,7 +163,8 @@ func TestMounts(t *testing.T) {
 				"rshared"}}, ""},
 		{"v", "data:/b:nocopy,ro", Mount{Type: "volume", Name: "data",
 			Destination: "/b", NoCopy: true, ReadOnly: true, Options: ro}, ""},
-		{"v", "/b", Mount{Type: "volume", Destination: "/b", Options: bind}, ""},
+		{"v", "/b", Mount{Type: "volume", Destination: "/b", Options: bind},
+			""},
 		{"v", "/a:/", Mount{}, "destination can't be '/'"},
 		{"v", "/a:/b/..", Mount{}, "destination can't be '/'"},
 		{"v", "/a:b", Mount{}, "mount path must be absolute"},
@@ -181,7 +185,8 @@ func TestMounts(t *testing.T) {
 			Options: ro}, ""},
 		{"mount", "type=bind,src=/a,dst=/b,ro=true,bind-recursive=writable",
 			Mount{Type: "bind", Source: "/a", Destination: "/b",
-				ReadOnly: true, Options: []string{"rbind", "rprivate", "ro"}}, ""},
+				ReadOnly: true, Options: []string{"rbind", "rprivate", "ro"}},
+			""},
 		{"mount", "type=bind,src=/a,dst=/b,bind-recursive=disabled," +
 			"bind-propagation=slave", Mount{Type: "bind", Source: "/a",
 			Destination: "/b", Options: []string{"bind", "slave"}}, ""},
@@ -209,8 +214,9 @@ func TestMounts(t *testing.T) {
 		{"mount", "src=vol,dst=/b,volume-driver=nfs", Mount{},
 			`plugin "nfs" not found`},
 		{"mount", "type=tmpfs,dst=/b,tmpfs-size=1m,tmpfs-mode=700", Mount{
-			Type: "tmpfs", Source: "tmpfs", Destination: "/b", Options: []string{
-				"noexec", "nosuid", "nodev", "rprivate", "size=1048576",
+			Type: "tmpfs", Source: "tmpfs", Destination: "/b",
+			Options: []string{"noexec", "nosuid", "nodev", "rprivate",
+				"size=1048576",
 				"mode=700"}}, ""},
 		{"mount", "type=tmpfs,dst=/b,tmpfs-mode=9", Mount{},
 			"invalid value for tmpfs-mode: 9"},
@@ -219,14 +225,15 @@ func TestMounts(t *testing.T) {
 		{"mount", "type=nfs,dst=/b", Mount{}, "mount type unknown"},
 		{"mount", "type=bind,x=/a", Mount{}, "unexpected key 'x' in 'x=/a'"},
 		{"mount", "bind", Mount{}, "must be a key=value pair"},
-		{"mount", "ro=perhaps,dst=/b", Mount{}, "invalid value for ro: perhaps"},
+		{"mount", "ro=perhaps,dst=/b", Mount{},
+			"invalid value for ro: perhaps"},
 		{"mount", `"`, Mount{}, "invalid argument"},
 		{"tmpfs", "/t", Mount{Type: "tmpfs", Source: "tmpfs",
 			Destination: "/t", Options: []string{"noexec", "nosuid", "nodev",
 				"rprivate"}}, ""},
 		{"tmpfs", "/t:exec,size=64m,ro,mode=755", Mount{Type: "tmpfs",
-			Source: "tmpfs", Destination: "/t", ReadOnly: true, Options: []string{
-				"nosuid", "nodev", "rprivate", "exec", "size=64m", "ro",
+			Source: "tmpfs", Destination: "/t", ReadOnly: true,
+			Options: []string{"nosuid", "nodev", "rprivate", "exec", "size=64m", "ro",
 				"mode=755"}}, ""},
 		{"tmpfs", "/t:what", Mount{}, `invalid tmpfs option "what"`},
 		{"tmpfs", "/t:what=1", Mount{}, `invalid tmpfs option "what=1"`},
@@ -282,11 +289,13 @@ func TestLimits(t *testing.T) {
 		{"none", Limits{}, `{"memory":{},"cpu":{},"blockIO":{}}`, ""},
 		{"memory", Limits{Memory: "64m", MemoryReservation: "32m"},
 			`"limit":67108864,"reservation":33554432,"swap":134217728`, ""},
-		{"swap", Limits{Memory: "64m", MemorySwap: "65m"}, `"swap":68157440`, ""},
+		{"swap", Limits{Memory: "64m", MemorySwap: "65m"}, `"swap":68157440`,
+			""},
 		{"no swap", Limits{Memory: "64m", MemorySwap: "64m"},
 			`"swap":67108864`, ""},
 		{"all swap", Limits{Memory: "64m", MemorySwap: "-1"}, `"swap":-1`, ""},
-		{"little", Limits{Memory: "5m"}, "", "Minimum memory limit allowed is 6MB"},
+		{"little", Limits{Memory: "5m"}, "",
+			"Minimum memory limit allowed is 6MB"},
 		{"less swap", Limits{Memory: "64m", MemorySwap: "63m"}, "",
 			"Minimum memoryswap limit should be larger than memory limit"},
 		{"swap alone", Limits{MemorySwap: "64m"}, "",
@@ -312,8 +321,10 @@ func TestLimits(t *testing.T) {
 			"Nano CPUs and CPU Period cannot both be set"},
 		{"both", Limits{Cpus: "1", CPUQuota: "1000"}, "",
 			"Nano CPUs and CPU Quota cannot both be set"},
-		{"short", Limits{CPUPeriod: "999"}, "", "CPU cfs period can not be less"},
-		{"little", Limits{CPUQuota: "999"}, "", "CPU cfs quota can not be less"},
+		{"short", Limits{CPUPeriod: "999"}, "",
+			"CPU cfs period can not be less"},
+		{"little", Limits{CPUQuota: "999"}, "",
+			"CPU cfs quota can not be less"},
 		{"shares", Limits{CPUShares: "-2"}, "", "invalid CPU shares (-2)"},
 		{"cpuset", Limits{CpusetCpus: "0", CpusetMems: "0"},
 			`"cpus":"0","mems":"0"`, ""},
@@ -355,7 +366,8 @@ func TestLimits(t *testing.T) {
 	r, warnings, err := Resources(&Limits{MemorySwappiness: "10",
 		OomKillDisable: true, Memory: "64m"})
 	if err != nil || v2 != (len(warnings) == 2) || v2 !=
-		(r.Memory.Swappiness == nil) || v2 != (r.Memory.DisableOOMKiller == nil) {
+		(r.Memory.Swappiness == nil) || v2 !=
+		(r.Memory.DisableOOMKiller == nil) {
 		t.Errorf("v2 %v: %v %q", v2, err, warnings)
 	}
 }

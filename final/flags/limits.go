@@ -104,14 +104,14 @@ func (h *host) memory(l *Limits) (*specs.LinuxMemory, error) {
 	const least = 6 << 20
 	err := check(rule{limit > 0 && limit < least,
 		"Minimum memory limit allowed is 6MB"},
-		rule{limit > 0 && swap > 0 && swap < limit, "Minimum memoryswap limit " +
-			"should be larger than memory limit, see usage"},
+		rule{limit > 0 && swap > 0 && swap < limit, "Minimum memoryswap " +
+			"limit should be larger than memory limit, see usage"},
 		rule{limit == 0 && swap > 0, "You should always set the Memory limit " +
 			"when using Memoryswap limit, see usage"},
 		rule{soft > 0 && soft < least,
 			"Minimum memory reservation allowed is 6MB"},
-		rule{limit > 0 && limit < soft, "Minimum memory limit can not be less " +
-			"than memory reservation limit, see usage"},
+		rule{limit > 0 && limit < soft, "Minimum memory limit can not be " +
+			"less than memory reservation limit, see usage"},
 		rule{kernel > 0 && kernel < least,
 			"Minimum kernel memory limit allowed is 6MB"},
 		rule{swappiness < -1 || swappiness > 100, fmt.Sprintf("invalid value: "+
@@ -151,10 +151,11 @@ func (h *host) cpu(l *Limits) (*specs.LinuxCPU, error) {
 			"Period cannot both be set"},
 		rule{nano > 0 && quota > 0, "Conflicting options: Nano CPUs and CPU " +
 			"Quota cannot both be set"},
-		rule{nano > 0 && fixed, "NanoCPUs can not be set, as your kernel does " +
-			"not support CPU CFS scheduler or the cgroup is not mounted"},
-		rule{nano < 0 || nano > int64(n)*1e9, fmt.Sprintf("range of CPUs is "+
-			"from 0.01 to %[1]d.00, as there are only %[1]d CPUs available", n)},
+		rule{nano > 0 && fixed, "NanoCPUs can not be set, as your kernel " +
+			"does not support CPU CFS scheduler or the cgroup is not mounted"},
+		rule{nano < 0 || nano > int64(n)*1e9, fmt.Sprintf("range of CPUs "+
+			"is from 0.01 to %[1]d.00, as there are only %[1]d CPUs available",
+			n)},
 		rule{shares < 0, fmt.Sprintf("invalid CPU shares (%d): value must be "+
 			"a positive integer", shares)},
 		rule{period != 0 && (period < 1000 || period > 1000000), "CPU cfs " +
@@ -201,18 +202,16 @@ func available(list, kind, flag, what string) error {
 	} else if err != nil { // without NUMA there is but node 0
 		text = []byte("0")
 	}
-	have, _ := numbers(strings.TrimSpace(string(text)))
+	online := strings.TrimSpace(string(text))
+	have, _ := numbers(online)
 	want, err := numbers(list)
-	if err != nil {
-		return fmt.Errorf("Invalid value %s for %s: %w", list, flag, err)
-	}
+	lacking := false
 	for n := range want {
-		if !have[n] {
-			return fmt.Errorf("Requested %s are not available - requested "+
-				"%s, available: %s", what, list, strings.TrimSpace(string(text)))
-		}
+		lacking = lacking || !have[n]
 	}
-	return nil
+	return check(rule{err != nil, fmt.Sprintf("Invalid value %s for %s: %v",
+		list, flag, err)}, rule{lacking, fmt.Sprintf("Requested %s are not "+
+		"available - requested %s, available: %s", what, list, online)})
 }
 
 func numbers(list string) (map[uint64]bool, error) {

@@ -41,8 +41,10 @@ func Mounts(o *Options, img *v1.ImageConfig) (list []Mount, err error) {
 			return err
 		}
 		m.Destination = path.Clean(m.Destination)
-		if taken[m.Destination] {
-			return fmt.Errorf("Duplicate mount point: %s", m.Destination)
+		err = check(rule{taken[m.Destination], "Duplicate mount point: " +
+			m.Destination})
+		if err != nil {
+			return err
 		}
 		taken[m.Destination] = true
 		list = append(list, m)
@@ -135,7 +137,8 @@ func (m *Mount) check() error {
 		rule{m.Type == "volume" && m.Name != "" && !IsName(m.Name),
 			fmt.Sprintf("%q includes invalid characters for a local volume "+
 				"name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you "+
-				"intended to pass a host directory, use absolute path", m.Name)})
+				"intended to pass a host directory, use absolute path",
+				m.Name)})
 }
 
 // IsName tells whether a text may be a volume's name, or a container's.
@@ -196,6 +199,11 @@ func mount(text string) (m Mount, err error) {
 		return m, fmt.Errorf("cannot mix '%s-*' options with mount type '%s'",
 			given, m.Type)
 	}
+	return m, m.finish(value)
+}
+
+// finish does for --mount what depends on the type.
+func (m *Mount) finish(value map[string]string) (err error) {
 	switch m.Type {
 	case "bind":
 		err = m.bind(value["bind-recursive"], value["bind-propagation"])
@@ -210,14 +218,14 @@ func mount(text string) (m Mount, err error) {
 			rule{m.Driver != "" && m.Driver != "local",
 				fmt.Sprintf("plugin %q not found", m.Driver)})
 	case "tmpfs":
-		return m.tmpfs(value["tmpfs-size"], value["tmpfs-mode"])
+		err = m.tmpfs(value["tmpfs-size"], value["tmpfs-mode"])
 	default:
 		err = errors.New("mount type unknown")
 	}
 	if err = cmp.Or(err, m.check()); err != nil {
 		err = fmt.Errorf("invalid mount config for type %q: %w", m.Type, err)
 	}
-	return m, err
+	return err
 }
 
 func (m *Mount) bind(recursive, propagation string) error {
@@ -246,13 +254,13 @@ func (m *Mount) bind(recursive, propagation string) error {
 				"rprivate' to be specified in conjunction"})
 }
 
-func (m *Mount) tmpfs(bytes, mode string) (Mount, error) {
+func (m *Mount) tmpfs(bytes, mode string) error {
 	n, err := Bytes(cmp.Or(bytes, "0"))
 	_, bad := strconv.ParseUint(cmp.Or(mode, "0"), 8, 12)
 	if err = check(rule{m.Source != "", "field Source must not be specified"},
 		rule{err != nil, "invalid value for tmpfs-size: " + bytes},
 		rule{bad != nil, "invalid value for tmpfs-mode: " + mode}); err != nil {
-		return *m, err
+		return err
 	}
 	options := ""
 	if bytes != "" {
@@ -264,7 +272,8 @@ func (m *Mount) tmpfs(bytes, mode string) (Mount, error) {
 	if m.ReadOnly {
 		options += "ro"
 	}
-	return tmpfs(m.Destination, options)
+	*m, err = tmpfs(m.Destination, options)
+	return err
 }
 
 // tmpfs adds options to Docker's for it. Of two that contradict each other the
@@ -274,8 +283,8 @@ func tmpfs(target, options string) (m Mount, err error) {
 		Options: []string{"noexec", "nosuid", "nodev", "rprivate"}}
 	for word := range strings.SplitSeq(options, ",") {
 		key, _, valued := strings.Cut(word, "=")
-		known := " exec suid dev atime diratime relatime strictatime ro rw sync " +
-			"async dirsync "
+		known := " exec suid dev atime diratime relatime strictatime ro rw " +
+			"sync async dirsync "
 		if valued {
 			known = " size mode uid gid nr_inodes nr_blocks mpol huge "
 		}

@@ -46,8 +46,9 @@ func (s *Store) commit(dir string, config v1.Image, layers []*Layer,
 		id := digest.Digest(sum(text))
 		file := filepath.Join(dir, id.Encoded())
 		moves[s.path("blobs/sha256", id.Encoded())] = file
+		err = cmp.Or(err, os.WriteFile(file, text, 0o600))
 		return v1.Descriptor{MediaType: mediaType, Digest: id,
-			Size: int64(len(text))}, cmp.Or(err, os.WriteFile(file, text, 0o600))
+			Size: int64(len(text))}, err
 	}
 	entry, err := add(config, v1.MediaTypeImageConfig)
 	if err == nil {

@@ -85,7 +85,8 @@ func link(kind byte, name, target string) tar.Header {
 func look(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	found := map[string]string{}
-	err := filepath.WalkDir(dir, func(p string, e fs.DirEntry, err error) error {
+	err := filepath.WalkDir(dir, func(p string, e fs.DirEntry,
+		err error) error {
 		if err != nil {
 			return err
 		}

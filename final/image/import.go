@@ -97,8 +97,8 @@ func (s *Store) temp() (dir string, done func(), err error) {
 
 // stage unpacks a layer below dir while it streams past, and keeps it as it
 // came. want is the digest that it must have, or "".
-func stage(dir string, r io.Reader, want string, o layers.ExtractOptions) (*Layer,
-	error) {
+func stage(dir string, r io.Reader, want string,
+	o layers.ExtractOptions) (*Layer, error) {
 	dir, err := os.MkdirTemp(dir, "layer")
 	if err != nil {
 		return nil, err

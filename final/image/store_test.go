@@ -164,8 +164,8 @@ func TestImportErrors(t *testing.T) {
 			"must have two arguments"},
 		{"change", good, ImportOptions{Changes: []string{`LABEL a="b`}},
 			"unfinished quote"},
-		{"bomb", good, ImportOptions{Extract: layers.ExtractOptions{MaxFiles: -1}},
-			"more than -1 files"},
+		{"bomb", good, ImportOptions{Extract: layers.ExtractOptions{
+			MaxFiles: -1}}, "more than -1 files"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := store(t)

@@ -101,7 +101,7 @@ func local(name string) (string, error) {
 	if path.IsAbs(name) {
 		return "", errors.New("an absolute path")
 	} else if slices.Contains(strings.Split(name, "/"), "..") {
-		return "", errors.New("a path with ..")
+		return "", errors.New("a path with .. in it")
 	}
 	return path.Clean(name), nil
 }

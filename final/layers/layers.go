@@ -151,7 +151,8 @@ func Lookup(list []string, path string) (*Dir, string, error) {
 		where, st, bad := stack[len(stack)-1].Lstat(name)
 		if err = bad; err == nil && st.Mode&unix.S_IFMT == unix.S_IFLNK {
 			var target string
-			if target, err = os.Readlink(where); strings.HasPrefix(target, "/") {
+			target, err = os.Readlink(where)
+			if strings.HasPrefix(target, "/") {
 				up(1)
 			}
 			if links++; links > 40 {

@@ -50,7 +50,8 @@ func TestStatus(t *testing.T) {
 // An orphan that ends is no zombie for long.
 func TestReap(t *testing.T) {
 	cmd, out := start(t, "sh", "-c", "p=$(sh -c 'sleep 0.1 >/dev/null & "+
-		"echo $!'); kill -0 $p && sleep 0.5; kill -0 $p 2>/dev/null || echo gone")
+		"echo $!'); kill -0 $p && sleep 0.5; kill -0 $p 2>/dev/null || "+
+		"echo gone")
 	cmd.Wait()
 	if out.String() != "gone\n" {
 		t.Error(out)
