@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"container-workshop/final/network/names"
+	"container-workshop/final/network/nat"
+	"container-workshop/final/network/rootless"
 	"github.com/vishvananda/netlink"
 )
 
@@ -43,12 +45,12 @@ func (s *Store) addBridge(n *Network) error {
 	} else if !s.ours(hub) {
 		return fmt.Errorf("bridge %s exists and belongs to %s", n.Bridge,
 			cmp.Or(strings.TrimPrefix(hub.Attrs().Alias, alias), "another"))
-	} else if hub.Attrs().Flags&net.FlagUp != 0 && hasTable(n) {
+	} else if hub.Attrs().Flags&net.FlagUp != 0 && nat.Has(n) {
 		return nil
 	}
 	gateway, err := netlink.ParseAddr(cidr(n.Subnet, n.Gateway))
 	netlink.LinkSetIP6AddrGenMode(hub, 1)
-	err = cmp.Or(err, netlink.AddrReplace(hub, gateway), setTable(n),
+	err = cmp.Or(err, netlink.AddrReplace(hub, gateway), nat.Write(n),
 		set("conf/"+n.Bridge+"/route_localnet", "1"), set("ip_forward", "1"))
 	if err == nil {
 		err = netlink.LinkSetUp(hub)
@@ -94,7 +96,7 @@ func (s *Store) removeBridge(name string) error {
 	if err != nil || !s.ours(hub) && name != newBridge {
 		return nil
 	}
-	removeTable(name)
+	nat.Remove(name)
 	err = removeLink(name)
 	links, err2 := dump(netlink.LinkList)
 	if !slices.ContainsFunc(links, func(l netlink.Link) bool {
@@ -122,7 +124,13 @@ func set(name, value string) error {
 // rules that belong to nobody. It holds the lock while it calls alive.
 func (s *Store) Sweep(alive func(container string) bool) error {
 	return s.locked(func() error {
-		err := s.sweepRootless(alive)
+		var err error
+		list, _ := os.ReadDir(s.rootlessDir(""))
+		for _, d := range list {
+			if !alive(d.Name()) {
+				err = errors.Join(err, rootless.End(s.rootlessDir(d.Name())))
+			}
+		}
 		all, bad := names.Load(s.Dir)
 		if bad != nil || os.Geteuid() != 0 {
 			return errors.Join(err, bad) // whom we cannot read may have it all
@@ -137,7 +145,7 @@ func (s *Store) Sweep(alive func(container string) bool) error {
 				}
 			}
 		}
-		return errors.Join(err, s.sweepLinks(busy), sweepTables())
+		return errors.Join(err, s.sweepLinks(busy), nat.Sweep())
 	})
 }
 

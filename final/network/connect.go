@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"container-workshop/final/network/names"
+	"container-workshop/final/network/nat"
+	"container-workshop/final/network/rootless"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
@@ -85,7 +87,7 @@ func (s *Store) join(n *Network, sandbox string, r Request) (*Endpoint,
 		err = plug(n, e, mac, int(box), b)
 	}
 	if err == nil {
-		err = publish(n, e)
+		err = nat.Publish(n, e)
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.leave(n, e, true))
@@ -180,7 +182,7 @@ func (s *Store) Disconnect(container, network string) error {
 	return s.locked(func() error {
 		all, err := names.Load(s.Dir)
 		if network == "" {
-			err = errors.Join(err, s.endRootless(container))
+			err = errors.Join(err, rootless.End(s.rootlessDir(container)))
 		} else if n, err := s.Get(network); err != nil {
 			return err
 		} else if e := n.Member(container); e == nil {
@@ -207,7 +209,7 @@ func (s *Store) leave(n *Network, e *Endpoint, force bool) (err error) {
 	n.Endpoints = slices.DeleteFunc(n.Endpoints, func(other *Endpoint) bool {
 		return other == e
 	})
-	return errors.Join(err, unpublish(n, e), s.save(n))
+	return errors.Join(err, nat.Unpublish(n, e), s.save(n))
 }
 
 // reroute gives a container another default route, if its own has gone and

@@ -1,8 +1,6 @@
 package network
 
 import (
-	"bufio"
-	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -18,7 +16,7 @@ type DNS struct{ Servers, Search, Options []string }
 var resolvFile = "/etc/resolv.conf"
 var resolvedFile = "/run/systemd/resolve/resolv.conf"
 
-// fill completes what the user said by what the host has, or checks it. With
+// fill checks what the user said, and completes it by what the host has. With
 // remote, servers on the host's loopback do not count: nobody else reaches
 // them.
 func (d DNS) fill(remote bool) (DNS, error) {
@@ -32,45 +30,33 @@ func (d DNS) fill(remote bool) (DNS, error) {
 			return d, fmt.Errorf("--dns-search, --dns-option %q: not a word", s)
 		}
 	}
-	host, err := readResolv(resolvFile)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return d, err
-	}
+	host := readResolv(resolvFile)
 	if remote && slices.Equal(host.Servers, []string{"127.0.0.53"}) {
-		if other, err := readResolv(resolvedFile); err == nil {
-			host = other
-		}
+		host = readResolv(resolvedFile)
 	}
 	if len(d.Servers) == 0 {
-		for _, s := range host.Servers {
+		d.Servers = slices.DeleteFunc(host.Servers, func(s string) bool {
 			ip, err := netip.ParseAddr(s)
-			if err == nil && !(remote && ip.IsLoopback()) {
-				d.Servers = append(d.Servers, s)
-			}
-		}
+			return err != nil || remote && ip.IsLoopback()
+		})
 	}
 	if len(d.Search) == 0 {
 		d.Search = host.Search
+	} else if d.Search[0] == "." { // that is how to say none
+		d.Search = nil
 	}
 	if len(d.Options) == 0 {
 		d.Options = host.Options
 	}
-	d.Search = slices.DeleteFunc(slices.Clone(d.Search), func(s string) bool {
-		return s == "." // that is how to say none
-	})
 	return d, nil
 }
 
-// readResolv reads a file as resolv.conf(5) describes it.
-func readResolv(file string) (d DNS, err error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return d, err
-	}
-	defer f.Close()
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		words := strings.Fields(lines.Text())
+// readResolv reads a file as resolv.conf(5) describes it; without one, there
+// is nobody to ask.
+func readResolv(file string) (d DNS) {
+	text, _ := os.ReadFile(file)
+	for line := range strings.Lines(string(text)) {
+		words := strings.Fields(line)
 		if len(words) < 2 {
 			continue
 		}
@@ -83,7 +69,7 @@ func readResolv(file string) (d DNS, err error) {
 			d.Options = append(d.Options, words[1:]...)
 		}
 	}
-	return d, lines.Err()
+	return d
 }
 
 // ResolvConf is a container's /etc/resolv.conf. kind is that of its network:
@@ -155,7 +141,9 @@ func Hosts(hostname, domainname string, own []netip.Addr, add []string,
 		hostname += "." + domainname + " " + hostname
 	}
 	for _, ip := range own {
-		text += ip.String() + "\t" + hostname + "\n"
+		if ip.IsValid() { // pasta's containers have one that we do not know
+			text += ip.String() + "\t" + hostname + "\n"
+		}
 	}
 	return text, nil
 }

@@ -74,7 +74,9 @@ func TestResolvConf(t *testing.T) {
 		}
 	}
 	resolvFile = filepath.Join(dir, "nonesuch")
-	if got, err := Upstream(DNS{Servers: []string{"1.1.1.1", "fd00::1"}}); err != nil || strings.Join(got, " ") != "1.1.1.1:53 [fd00::1]:53" {
+	got, err := Upstream(DNS{Servers: []string{"1.1.1.1", "fd00::1"}})
+	if want := "1.1.1.1:53 [fd00::1]:53"; err != nil ||
+		strings.Join(got, " ") != want {
 		t.Error(got, err)
 	}
 	for _, d := range []DNS{{Servers: []string{"x"}}, {Search: []string{"a b"}},

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"container-workshop/final/network/names"
+	"container-workshop/final/network/rootless"
 	"golang.org/x/sys/unix"
 )
 
@@ -244,6 +245,28 @@ func (s *Store) Rename(container, name string) error {
 		}
 		return err
 	})
+}
+
+// Rootless connects the network namespace of a process without root, see
+// rootless.Start. Disconnect ends it.
+func (s *Store) Rootless(container string, pid int, mode string,
+	ports []Port) (e *Endpoint, dns string, err error) {
+	if os.Geteuid() == 0 {
+		return nil, "", fmt.Errorf("network %s is for ordinary users: root "+
+			"has bridge", cmp.Or(mode, "pasta"))
+	}
+	ports, files, err := Open(ports) // to choose the numbers
+	for _, f := range files {
+		f.Close()
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	return rootless.Start(s.rootlessDir(container), pid, mode, ports)
+}
+
+func (s *Store) rootlessDir(container string) string {
+	return filepath.Join(s.Dir, "rootless", container)
 }
 
 func cidr(p netip.Prefix, ip netip.Addr) string {

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"container-workshop/final/network/nat"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -279,7 +280,7 @@ func TestLoopbackIsClosed(t *testing.T) {
 	}))
 	s.equal("by way of the gateway", ask(b.ns, "tcp", "127.0.0.1:9"),
 		"timeout")
-	removeTable("minidocker0")
+	nat.Remove("minidocker0")
 	s.eventually("without our rules it would", func() bool {
 		return ask(b.ns, "tcp", "127.0.0.1:9") == "secret 172.17.0.2"
 	})
@@ -330,15 +331,16 @@ func TestAddresses(t *testing.T) {
 	}
 	full := s.box()
 	ask := func(network, ip, mac string) (*Endpoint, error) {
-		return s.Connect(full.path, Request{Network: network, Container: full.id,
-			IP: ip, MAC: mac})
+		return s.Connect(full.path, Request{Network: network,
+			Container: full.id, IP: ip, MAC: mac})
 	}
 	_, err = ask("small", "", "")
 	s.refused(err, "no available IPv4 addresses on this network's address "+
 		"pools: small")
 	_, err = ask("small", "10.1.2.3", "")
 	s.refused(err, "Address already in use")
-	for _, ip := range []string{"10.1.2.0", "10.1.2.7", "10.1.3.1", "x", "::1"} {
+	for _, ip := range []string{"10.1.2.0", "10.1.2.7", "10.1.3.1", "x",
+		"::1"} {
 		_, err = ask("small", ip, "")
 		s.refused(err, "no address of subnet 10.1.2.0/29")
 	}
@@ -370,7 +372,7 @@ func TestAddresses(t *testing.T) {
 func TestCreate(t *testing.T) {
 	s := newStage(t)
 	s.outside() // has a route to 198.51.100.0/24
-	n, err := s.Create(Options{Name: "one", Labels: map[string]string{"a": "b"}})
+	n, err := s.Create(Options{Name: "one"})
 	s.ok(err)
 	s.equal("automatic", []any{n.Subnet, n.Gateway, n.Driver, len(n.ID)},
 		[]any{"172.18.0.0/16", "172.18.0.1", "bridge", 64})
@@ -400,8 +402,10 @@ func TestCreate(t *testing.T) {
 		{Subnet: "198.51.100.0/28"}, {Driver: "overlay"}, {Driver: "host"},
 		{Options: map[string]string{"x": "y"}},
 		{Options: map[string]string{"com.docker.network.bridge.name": "a/b"}},
-		{Options: map[string]string{"com.docker.network.bridge.name": n.Bridge}},
-		{Options: map[string]string{"com.docker.network.bridge.enable_icc": "x"}},
+		{Options: map[string]string{
+			"com.docker.network.bridge.name": n.Bridge}},
+		{Options: map[string]string{
+			"com.docker.network.bridge.enable_icc": "x"}},
 		{Options: map[string]string{"com.docker.network.driver.mtu": "1"}},
 	} {
 		o.Name = "bad"
@@ -511,7 +515,7 @@ func TestHalfDone(t *testing.T) {
 	// And so are rules that somebody has flushed.
 	out := s.outside()
 	_ = out
-	removeTable("minidocker0")
+	nat.Remove("minidocker0")
 	c, _ := s.connect("bridge", "c")
 	s.equal("rules", ask(c.ns, "tcp", "198.51.100.2:7"),
 		"outside 198.51.100.1")
@@ -544,7 +548,8 @@ func TestFailedConnect(t *testing.T) {
 			t.Errorf("%+v: %v", r, err)
 		}
 	}
-	for _, path := range []string{"/nonesuch", "/dev/null", "/proc/self/ns/uts"} {
+	for _, path := range []string{"/nonesuch", "/dev/null",
+		"/proc/self/ns/uts"} {
 		_, err := s.Connect(path, Request{Network: "bridge", Container: "c"})
 		s.refused(err, path)
 	}

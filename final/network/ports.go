@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"container-workshop/final/network/nat"
 	"golang.org/x/sys/unix"
 )
 
@@ -19,7 +20,7 @@ func ParsePorts(text string) ([]Port, error) {
 	proto = strings.ToLower(proto)
 	if !slash {
 		proto = "tcp"
-	} else if protocol(proto) == 0 {
+	} else if nat.Protocol(proto) == 0 {
 		return nil, fmt.Errorf("invalid proto: %s", proto)
 	}
 	ip, host := netip.IPv4Unspecified(), ""
@@ -36,48 +37,46 @@ func ParsePorts(text string) ([]Port, error) {
 			}
 		}
 	}
-	first, last, err := portRange(rest)
+	first, last := portRange(rest)
+	low, high := portRange(host)
 	if rest == "" {
 		return nil, fmt.Errorf("no port specified: %s<empty>", text)
-	} else if err != nil {
+	} else if first == 0 {
 		return nil, fmt.Errorf("invalid containerPort: %s", rest)
+	} else if low == 0 && host != "" {
+		return nil, fmt.Errorf("invalid hostPort: %s", host)
+	} else if low > 0 && first != last && high-low != last-first {
+		return nil, fmt.Errorf("invalid ranges specified for container and "+
+			"host Ports: %s and %s", rest, host)
 	}
-	low, high := 0, 0
-	if host != "" {
-		if low, high, err = portRange(host); err != nil {
-			return nil, fmt.Errorf("invalid hostPort: %s", host)
-		} else if first != last && high-low != last-first {
-			return nil, fmt.Errorf("invalid ranges specified for container "+
-				"and host Ports: %s and %s", rest, host)
-		}
-	}
+	p := Port{HostIP: ip, HostPort: uint16(low), Port: uint16(first),
+		Proto: proto}
 	if first == last {
-		return []Port{{HostIP: ip, HostPort: uint16(low),
-			HostEnd: uint16(high), Port: uint16(first), Proto: proto}}, nil
+		p.HostEnd = uint16(high)
 	}
-	var all []Port
-	for i := first; i <= last; i++ {
-		p := Port{HostIP: ip, Port: uint16(i), Proto: proto}
+	all := []Port{p}
+	for p.Port < uint16(last) {
+		p.Port++
 		if low > 0 {
-			p.HostPort = uint16(low + i - first)
+			p.HostPort++
 		}
 		all = append(all, p)
 	}
 	return all, nil
 }
 
-// portRange reads N or N-M.
-func portRange(text string) (first, last int, err error) {
+// portRange reads N or N-M; 0 is no port.
+func portRange(text string) (first, last int) {
 	from, to, isRange := strings.Cut(text, "-")
 	if !isRange {
 		to = from
 	}
 	a, err := strconv.ParseUint(from, 10, 16)
 	b, err2 := strconv.ParseUint(to, 10, 16)
-	if err = errors.Join(err, err2); err == nil && (a < 1 || b < a) {
-		err = errors.New("no port")
+	if err != nil || err2 != nil || b < a {
+		return 0, 0
 	}
-	return int(a), int(b), err
+	return int(a), int(b)
 }
 
 // Open takes ports of the host, by sockets that must stay open as long as the
@@ -106,7 +105,7 @@ func hold(p *Port) (*os.File, error) {
 	for last := max(p.HostEnd, p.HostPort); ; p.HostPort++ {
 		host := netip.AddrPortFrom(p.HostIP, p.HostPort)
 		fd, err := unix.Socket(unix.AF_INET, kind|unix.SOCK_CLOEXEC,
-			int(protocol(p.Proto)))
+			int(nat.Protocol(p.Proto)))
 		if err != nil {
 			return nil, fmt.Errorf("publish %s: socket: %w", p, err)
 		}
@@ -131,9 +130,9 @@ func hold(p *Port) (*os.File, error) {
 		if err == unix.EADDRINUSE && p.HostPort < last {
 			continue
 		} else if err == unix.EADDRINUSE {
-			return nil, fmt.Errorf("Bind for %s failed: port is already "+
-				"allocated", host)
+			err = errors.New("port is already allocated")
 		}
-		return nil, fmt.Errorf("Bind for %s failed: %w", host, err)
+		return nil, fmt.Errorf("driver failed programming external "+
+			"connectivity: Bind for %s failed: %w", host, err)
 	}
 }

@@ -6,32 +6,35 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+
+	"container-workshop/final/network/nat"
 )
 
 func TestParsePorts(t *testing.T) {
 	for text, want := range map[string]string{
-		"80":                  "0.0.0.0:0->80/tcp",
-		"80/udp":              "0.0.0.0:0->80/udp",
-		"8080:80":             "0.0.0.0:8080->80/tcp",
-		"8080:80/UDP":         "0.0.0.0:8080->80/udp",
-		"53:53/sctp":          "0.0.0.0:53->53/sctp",
-		"127.0.0.1:8080:80":   "127.0.0.1:8080->80/tcp",
-		"127.0.0.1::80":       "127.0.0.1:0->80/tcp",
-		"1-3:4-6":             "0.0.0.0:1->4/tcp 0.0.0.0:2->5/tcp 0.0.0.0:3->6/tcp",
-		"7-8":                 "0.0.0.0:0->7/tcp 0.0.0.0:0->8/tcp",
-		"65535:65535":         "0.0.0.0:65535->65535/tcp",
-		"[127.0.0.1]:1:1":     "127.0.0.1:1->1/tcp",
-		"":                    "no port specified: <empty>",
-		"80:":                 "no port specified: 80:<empty>",
-		"x":                   "invalid containerPort: x",
-		"0":                   "invalid containerPort: 0",
-		"65536":               "invalid containerPort: 65536",
-		"-1:80":               "invalid hostPort: -1",
-		"0:80":                "invalid hostPort: 0",
-		"3-1:80":              "invalid hostPort: 3-1",
-		"80:80/icmp":          "invalid proto: icmp",
-		"80:80/":              "invalid proto: ",
-		"1-2:4-6":             "invalid ranges specified for container and host Ports: 4-6 and 1-2",
+		"80":                "0.0.0.0:0->80/tcp",
+		"80/udp":            "0.0.0.0:0->80/udp",
+		"8080:80":           "0.0.0.0:8080->80/tcp",
+		"8080:80/UDP":       "0.0.0.0:8080->80/udp",
+		"53:53/sctp":        "0.0.0.0:53->53/sctp",
+		"127.0.0.1:8080:80": "127.0.0.1:8080->80/tcp",
+		"127.0.0.1::80":     "127.0.0.1:0->80/tcp",
+		"1-2:4-5":           "0.0.0.0:1->4/tcp 0.0.0.0:2->5/tcp",
+		"7-8":               "0.0.0.0:0->7/tcp 0.0.0.0:0->8/tcp",
+		"65535:65535":       "0.0.0.0:65535->65535/tcp",
+		"[127.0.0.1]:1:1":   "127.0.0.1:1->1/tcp",
+		"":                  "no port specified: <empty>",
+		"80:":               "no port specified: 80:<empty>",
+		"x":                 "invalid containerPort: x",
+		"0":                 "invalid containerPort: 0",
+		"65536":             "invalid containerPort: 65536",
+		"-1:80":             "invalid hostPort: -1",
+		"0:80":              "invalid hostPort: 0",
+		"3-1:80":            "invalid hostPort: 3-1",
+		"80:80/icmp":        "invalid proto: icmp",
+		"80:80/":            "invalid proto: ",
+		"1-2:4-6": "invalid ranges specified for container and host Ports: " +
+			"4-6 and 1-2",
 		"x:1:1":               "invalid IP address: x",
 		"1.2.3.4.5:1:1":       "invalid IP address: 1.2.3.4.5",
 		"[::1]:80:80":         "publish [::1]:80:80: only on IPv4",
@@ -67,7 +70,7 @@ func FuzzParsePorts(f *testing.F) {
 			t.Error("neither an error nor ports")
 		}
 		for _, p := range ports {
-			if p.Port == 0 || protocol(p.Proto) == 0 || !p.HostIP.Is4() ||
+			if p.Port == 0 || nat.Protocol(p.Proto) == 0 || !p.HostIP.Is4() ||
 				p.HostEnd != 0 && p.HostEnd < p.HostPort {
 				t.Errorf("%q: %+v", text, p)
 			}

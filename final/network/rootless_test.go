@@ -111,14 +111,3 @@ func (s *stage) rootless(program string) {
 	_, _, err = s.Rootless("abc", 1<<30, program, nil)
 	s.refused(err, program)
 }
-
-// Without them, the error names what to install.
-func TestRootlessMissing(t *testing.T) {
-	_, err := lookRootless("")
-	if err == nil {
-		t.Setenv("PATH", "/nonesuch")
-		_, err = lookRootless("")
-	}
-	(&stage{T: t}).refused(err, "not installed: pasta or slirp4netns (apt "+
-		"install passt slirp4netns")
-}

@@ -1,6 +1,7 @@
 package names
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -161,34 +162,14 @@ func (s *Server) answer(network string, query []byte) []byte {
 	if err != nil {
 		return nil
 	}
-	name := strings.TrimSuffix(q.Name.String(), ".")
 	reply := dns.Message{Questions: []dns.Question{q}, Header: dns.Header{
-		ID: h.ID, OpCode: h.OpCode, Response: true, RecursionDesired: h.
-			RecursionDesired, RecursionAvailable: true}}
-	head := dns.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class,
-		TTL: 600}
+		ID: h.ID, OpCode: h.OpCode, Response: true,
+		RecursionDesired: h.RecursionDesired, RecursionAvailable: true}}
 	on := joined(s.Dir, s.Container)
-	known := false
-	if ip, ok := reverse(name); ok && q.Type == dns.TypePTR {
-		if owner := owner(on, ip); owner != "" {
-			known = true
-			target, err := dns.NewName(owner + ".")
-			if err == nil {
-				reply.Answers = []dns.Resource{{Header: head,
-					Body: &dns.PTRResource{PTR: target}}}
-			}
-		}
-	} else if found := find(on, name); len(found) > 0 {
-		known = true
-		rand.Shuffle(len(found), func(i, j int) {
-			found[i], found[j] = found[j], found[i]
-		})
-		for _, ip := range found {
-			if q.Type == dns.TypeA {
-				reply.Answers = append(reply.Answers, dns.Resource{
-					Header: head, Body: &dns.AResource{A: ip.As4()}})
-			}
-		}
+	bodies, known := lookup(on, q)
+	for _, body := range bodies {
+		reply.Answers = append(reply.Answers, dns.Resource{Body: body,
+			Header: dns.ResourceHeader{Name: q.Name, Class: q.Class, TTL: 600}})
 	}
 	if !known {
 		if message := s.forward(network, query, on); message != nil {
@@ -200,13 +181,33 @@ func (s *Server) answer(network string, query []byte) []byte {
 	return message
 }
 
-// reverse reads 2.0.18.172.in-addr.arpa.
-func reverse(name string) (netip.Addr, bool) {
-	digits, ok := strings.CutSuffix(strings.ToLower(name), ".in-addr.arpa")
-	parts := strings.Split(digits, ".")
-	slices.Reverse(parts)
-	ip, err := netip.ParseAddr(strings.Join(parts, "."))
-	return ip, ok && err == nil
+// lookup answers a question about our names: IPv4 addresses in random order,
+// or the name of one: 2.0.18.172.in-addr.arpa. A name of ours may have no
+// answer: it is known, but has no IPv6 address, say.
+func lookup(on []*Network, q dns.Question) (all []dns.ResourceBody,
+	known bool) {
+	name := strings.TrimSuffix(q.Name.String(), ".")
+	if text, ok := strings.CutSuffix(strings.ToLower(name),
+		".in-addr.arpa"); ok && q.Type == dns.TypePTR {
+		parts := strings.Split(text, ".")
+		slices.Reverse(parts)
+		ip, _ := netip.ParseAddr(strings.Join(parts, "."))
+		target, err := dns.NewName(owner(on, ip) + ".")
+		if err != nil || target.Length == 1 {
+			return nil, false
+		}
+		return []dns.ResourceBody{&dns.PTRResource{PTR: target}}, true
+	}
+	found := find(on, name)
+	rand.Shuffle(len(found), func(i, j int) {
+		found[i], found[j] = found[j], found[i]
+	})
+	for _, ip := range found {
+		if q.Type == dns.TypeA {
+			all = append(all, &dns.AResource{A: ip.As4()})
+		}
+	}
+	return all, len(found) > 0
 }
 
 // forward asks the other servers, one after the other. They are asked from the
@@ -243,12 +244,9 @@ func ask(network, server string, query []byte) ([]byte, error) {
 		return nil, err
 	}
 	buffer := make([]byte, 65535)
-	for {
-		n, err := c.Read(buffer)
-		if err != nil {
-			return nil, err
-		} else if n >= 2 && buffer[0] == query[0] && buffer[1] == query[1] {
-			return buffer[:n], nil // the query's ID
-		}
+	n := 0
+	for err == nil && (n < 2 || !bytes.Equal(buffer[:2], query[:2])) { // its ID
+		n, err = c.Read(buffer)
 	}
+	return buffer[:n], err
 }

@@ -117,10 +117,11 @@ func find(on []*Network, name string) (found []netip.Addr) {
 		}
 		short := strings.TrimSuffix(name, "."+n.Name)
 		for _, e := range n.Endpoints {
-			if slices.ContainsFunc(append(e.Aliases, e.Name), func(s string) bool {
-				return strings.EqualFold(s, name) || strings.EqualFold(s, short)
-			}) {
-				found = append(found, e.IP)
+			for _, s := range append(e.Aliases, e.Name) {
+				if strings.EqualFold(s, name) || strings.EqualFold(s, short) {
+					found = append(found, e.IP)
+					break
+				}
 			}
 		}
 	}

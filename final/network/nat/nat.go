@@ -1,12 +1,15 @@
-package network
+// Package nat writes the nf_tables rules of a network's bridge.
+package nat
 
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 
+	"container-workshop/final/network/names"
 	nft "github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"github.com/vishvananda/netlink"
@@ -21,14 +24,14 @@ func table(bridge string) *nft.Table {
 	return &nft.Table{Name: tablePrefix + bridge, Family: nft.TableFamilyIPv4}
 }
 
-// protocol is the number in an IP header of one that has ports, or 0.
-func protocol(name string) byte {
+// Protocol is the number in an IP header of one that has ports, or 0.
+func Protocol(name string) byte {
 	return map[string]byte{"tcp": unix.IPPROTO_TCP, "udp": unix.IPPROTO_UDP,
 		"sctp": unix.IPPROTO_SCTP}[name]
 }
 
 // published is the table's map from a port of the host (its address, or
-// 0.0.0.0, the protocol, the port) to a container's address and port. In a
+// 0.0.0.0, the Protocol, the port) to a container's address and port. In a
 // concatenation each part takes a multiple of four bytes.
 func published(t *nft.Table) *nft.Set {
 	return &nft.Set{Table: t, Name: "published", IsMap: true,
@@ -37,9 +40,9 @@ func published(t *nft.Table) *nft.Set {
 		DataType: nft.MustConcatSetType(nft.TypeIPAddr, nft.TypeInetService)}
 }
 
-func elements(e *Endpoint) (all []nft.SetElement) {
+func elements(e *names.Endpoint) (all []nft.SetElement) {
 	for _, p := range e.Ports {
-		key := append(p.HostIP.AsSlice(), protocol(p.Proto), 0, 0, 0,
+		key := append(p.HostIP.AsSlice(), Protocol(p.Proto), 0, 0, 0,
 			byte(p.HostPort>>8), byte(p.HostPort), 0, 0)
 		all = append(all, nft.SetElement{Key: key, Val: append(
 			e.IP.AsSlice(), byte(p.Port>>8), byte(p.Port), 0, 0),
@@ -61,7 +64,7 @@ func link(key expr.MetaKey, op expr.CmpOp, name string) rule {
 	return is(&expr.Meta{Key: key, Register: 1}, op, append([]byte(name), 0))
 }
 
-// address compares a part of the IP header: at 12 is the source's address, at
+// at compares a part of the IP header: at 12 is the source's address, at
 // 16 the destination's.
 func at(offset uint32, p netip.Prefix) rule {
 	mask := binary.BigEndian.AppendUint32(nil, ^uint32(0)<<(32-p.Bits()))
@@ -80,7 +83,7 @@ func ct(key expr.CtKey, bits uint32) rule {
 }
 
 // dnat looks up in published the bits in mask of the destination's address,
-// with the protocol and port of what is sent to this host. Registers 8 to 10
+// with the Protocol and port of what is sent to this host. Registers 8 to 10
 // are the first three words of register 1.
 func dnat(mask byte) rule {
 	local := is(&expr.Fib{Register: 1, FlagDADDR: true, ResultADDRTYPE: true},
@@ -98,7 +101,7 @@ func dnat(mask byte) rule {
 			RegAddrMin: 8, RegProtoMin: 9, Specified: true})
 }
 
-// setTable writes a network's rules at once, in place of what there may be.
+// Write writes a network's rules at once, in place of what there may be.
 //
 // What leaves the subnet gets the host's address (masquerade): outside, nobody
 // knows the subnet. A connection to a published port gets the container's
@@ -107,7 +110,7 @@ func dnat(mask byte) rule {
 // by the bridge for 127.0.0.1 is dropped. Who comes by a published port from
 // the same subnet must be answered by way of us, so it is masqueraded too.
 // Nothing else passes the bridge from outside, other networks included.
-func setTable(n *Network) error {
+func Write(n *names.Network) error {
 	c, t := &nft.Conn{}, table(n.Bridge)
 	c.AddTable(t)
 	c.DelTable(t)
@@ -124,7 +127,8 @@ func setTable(n *Network) error {
 		ch := c.AddChain(&nft.Chain{Name: name, Table: t, Type: kind,
 			Hooknum: hook, Priority: priority})
 		for _, r := range rules {
-			c.AddRule(&nft.Rule{Table: t, Chain: ch, Exprs: slices.Concat(r...)})
+			c.AddRule(&nft.Rule{Table: t, Chain: ch,
+				Exprs: slices.Concat(r...)})
 		}
 	}
 	accept := rule{&expr.Verdict{Kind: expr.VerdictAccept}}
@@ -144,7 +148,7 @@ func setTable(n *Network) error {
 	if n.Internal {
 		chain(filter, nft.ChainHookForward, nft.ChainPriorityFilter, "forward",
 			[]rule{in, out, accept}, []rule{in, drop}, []rule{out, drop})
-		return failed("write nft table "+t.Name, c.Flush())
+		return flush(c, t)
 	}
 	chain(nat, nft.ChainHookPrerouting, nft.ChainPriorityNATDest,
 		"prerouting", []rule{byIP}, []rule{byAny})
@@ -157,58 +161,66 @@ func setTable(n *Network) error {
 	chain(filter, nft.ChainHookForward, nft.ChainPriorityFilter, "forward",
 		[]rule{in, out, accept}, []rule{out, known, accept},
 		[]rule{out, dnated, accept}, []rule{out, drop})
-	return failed("write nft table "+t.Name, c.Flush())
+	return flush(c, t)
 }
 
-// hasTable notices that someone has flushed all rules.
-func hasTable(n *Network) bool {
+func flush(c *nft.Conn, t *nft.Table) error {
+	if err := c.Flush(); err != nil {
+		return fmt.Errorf("write nft table %s: %w", t.Name, err)
+	}
+	return nil
+}
+
+// Has notices that someone has flushed all rules.
+func Has(n *names.Network) bool {
 	t, err := (&nft.Conn{}).ListTableOfFamily(tablePrefix+n.Bridge,
 		nft.TableFamilyIPv4)
 	return err == nil && t != nil
 }
 
-func removeTable(bridge string) {
+// Remove removes a bridge's table.
+func Remove(bridge string) {
 	c := &nft.Conn{}
 	c.DelTable(table(bridge))
 	c.Flush() // ENOENT: it is not there
 }
 
-// sweepTables removes those whose bridge is not there.
-func sweepTables() error {
+// Sweep removes those whose bridge is not there.
+func Sweep() error {
 	tables, err := (&nft.Conn{}).ListTablesOfFamily(nft.TableFamilyIPv4)
 	for _, t := range tables {
 		bridge, ok := strings.CutPrefix(t.Name, tablePrefix)
 		if _, bad := netlink.LinkByName(bridge); ok &&
 			errors.As(bad, &netlink.LinkNotFoundError{}) {
-			removeTable(bridge)
+			Remove(bridge)
 		}
 	}
-	return failed("list nft tables", err)
+	return err
 }
 
-// publish adds an endpoint's ports to the table, unpublish removes them. If
+// Publish adds an endpoint's ports to the table, Unpublish removes them. If
 // that fails, the table is not as we left it, and is written again.
-func publish(n *Network, e *Endpoint) error {
+func Publish(n *names.Network, e *names.Endpoint) error {
 	return change(n, e, (*nft.Conn).SetAddElements)
 }
 
-func unpublish(n *Network, e *Endpoint) error {
+func Unpublish(n *names.Network, e *names.Endpoint) error {
 	return change(n, e, (*nft.Conn).SetDeleteElements)
 }
 
 // change also makes conntrack forget UDP's connections to these ports: as long
 // as packets come, they would go where the first one went.
-func change(n *Network, e *Endpoint, do func(*nft.Conn, *nft.Set,
+func change(n *names.Network, e *names.Endpoint, do func(*nft.Conn, *nft.Set,
 	[]nft.SetElement) error) error {
 	if len(e.Ports) == 0 {
 		return nil
 	}
 	c := &nft.Conn{}
 	err := do(c, published(table(n.Bridge)), elements(e))
-	if err == nil && c.Flush() != nil && hasTable(n) {
-		err = setTable(n)
+	if err == nil && c.Flush() != nil && Has(n) {
+		err = Write(n)
 	}
-	if slices.ContainsFunc(e.Ports, func(p Port) bool {
+	if slices.ContainsFunc(e.Ports, func(p names.Port) bool {
 		return p.Proto == "udp"
 	}) {
 		netlink.ConntrackDeleteFilters(netlink.ConntrackTable, unix.AF_INET,
@@ -219,13 +231,13 @@ func change(n *Network, e *Endpoint, do func(*nft.Conn, *nft.Set,
 
 // flows are the connections to an endpoint's UDP ports, or to the same ports
 // of another without translation: the host's, before the rules came.
-type flows struct{ *Endpoint }
+type flows struct{ *names.Endpoint }
 
 func (e flows) MatchConntrackFlow(f *netlink.ConntrackFlow) bool {
 	to := f.Reverse.SrcIP
 	return f.Forward.Protocol == unix.IPPROTO_UDP &&
 		(to.Equal(f.Forward.DstIP) || to.Equal(e.IP.AsSlice())) &&
-		slices.ContainsFunc(e.Ports, func(p Port) bool {
+		slices.ContainsFunc(e.Ports, func(p names.Port) bool {
 			return p.HostPort == f.Forward.DstPort
 		})
 }

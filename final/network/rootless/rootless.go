@@ -1,8 +1,9 @@
-package network
+// Package rootless connects a container without privilege: by a program that
+// speaks for it as any of the user's programs, pasta or slirp4netns.
+package rootless
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,59 +17,45 @@ import (
 	"syscall"
 	"time"
 
+	"container-workshop/final/network/names"
 	"golang.org/x/sys/unix"
 )
 
-// Rootless connects the network namespace of a process by a program that needs
-// no privilege, for it speaks for the container as any of the user's programs:
-// mode is pasta, slirp4netns, or empty for either. Disconnect ends it. dns is
-// the address of a server that the container can ask.
-func (s *Store) Rootless(container string, pid int, mode string,
-	ports []Port) (e *Endpoint, dns string, err error) {
-	if os.Geteuid() == 0 {
-		return nil, "", fmt.Errorf("network %s is for ordinary users: root "+
-			"has bridge", cmp.Or(mode, "pasta"))
-	}
-	program, err := lookRootless(mode)
+// Start connects the network namespace of a process: mode is pasta,
+// slirp4netns, or empty for either. The program opens the ports itself, and
+// its files are in dir, until End. dns is the address of a server that the
+// container can ask.
+func Start(dir string, pid int, mode string, ports []names.Port) (
+	e *names.Endpoint, dns string, err error) {
+	program, err := look(mode)
 	if err != nil {
 		return nil, "", err
 	}
-	// The program opens the ports itself: that takes no privilege. What we
-	// open only chooses the numbers.
-	ports, files, err := Open(ports)
-	for _, f := range files {
-		f.Close()
-	}
-	if err != nil {
-		return nil, "", err
-	}
-	e = &Endpoint{Network: filepath.Base(program), Container: container,
-		Link: "eth0", Sandbox: fmt.Sprintf("/proc/%d/ns/net", pid),
-		Ports: ports}
-	dir := s.rootlessDir(container)
+	e = &names.Endpoint{Network: filepath.Base(program), Link: "eth0",
+		Sandbox: fmt.Sprintf("/proc/%d/ns/net", pid), Ports: ports}
 	if dns = "169.254.1.1"; e.Network == "pasta" {
-		err = startRootless(dir, pid, program, pastaArgs(pid, dns, ports))
+		err = start(dir, pid, program, pastaArgs(pid, dns, ports))
 	} else {
 		dns, e.IP = "10.0.2.3", netip.MustParseAddr("10.0.2.100")
 		e.Gateway = netip.MustParseAddr("10.0.2.2")
-		err = startRootless(dir, pid, program, []string{"--configure",
-			"--mtu=65520", "--disable-host-loopback", "--api-socket=api",
+		err = start(dir, pid, program, []string{"--configure", "--mtu=65520",
+			"--disable-host-loopback", "--api-socket=api",
 			fmt.Sprintf("--userns-path=/proc/%d/ns/user", pid),
 			"--netns-type=path", e.Sandbox, "eth0"})
 		for _, p := range ports {
 			if err == nil {
-				err = failed("slirp4netns: publish "+p.String(),
-					slirpPort(dir, e.IP, p))
+				err = slirpPort(dir, e.IP, p)
 			}
 		}
 	}
 	if err != nil {
-		err = errors.Join(err, s.endRootless(container))
+		return nil, "", errors.Join(fmt.Errorf("network %s: %w", e.Network,
+			err), End(dir))
 	}
-	return e, dns, err
+	return e, dns, nil
 }
 
-func lookRootless(mode string) (string, error) {
+func look(mode string) (string, error) {
 	try := []string{"pasta", "slirp4netns"}
 	if mode != "" {
 		try = []string{mode}
@@ -84,7 +71,7 @@ func lookRootless(mode string) (string, error) {
 		strings.Join(try, " or "))
 }
 
-func pastaArgs(pid int, dns string, ports []Port) []string {
+func pastaArgs(pid int, dns string, ports []names.Port) []string {
 	args := []string{"--foreground", "--quiet", "--config-net", "--no-map-gw",
 		"--ns-ifname", "eth0", "--dns-forward", dns, "-T", "none", "-U", "none"}
 	none := map[string]bool{"-t": true, "-u": true}
@@ -100,12 +87,8 @@ func pastaArgs(pid int, dns string, ports []Port) []string {
 	return append(args, strconv.Itoa(pid))
 }
 
-func (s *Store) rootlessDir(container string) string {
-	return filepath.Join(s.Dir, "rootless", container)
-}
-
-// startRootless returns when the container has a default route.
-func startRootless(dir string, pid int, program string, args []string) error {
+// start returns when the container has a default route.
+func start(dir string, pid int, program string, args []string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
@@ -132,17 +115,17 @@ func startRootless(dir string, pid int, program string, args []string) error {
 		select {
 		case err = <-ended:
 			said, _ := os.ReadFile(log.Name())
-			return fmt.Errorf("%s: %v: %s", program, err,
+			return fmt.Errorf("%v: %s", err,
 				strings.Join(strings.Fields(string(said)), " "))
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
-	return fmt.Errorf("%s: no route after 5 seconds", program)
+	return errors.New("no route after 5 seconds")
 }
 
 // slirpPort asks slirp4netns to publish a port. Its socket comes a moment after
 // the route; as an address, the directory's name may be too long.
-func slirpPort(dir string, ip netip.Addr, p Port) error {
+func slirpPort(dir string, ip netip.Addr, p names.Port) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err
@@ -166,7 +149,7 @@ func slirpPort(dir string, ip netip.Addr, p Port) error {
 	var answer struct{ Error struct{ Desc string } }
 	err = json.NewDecoder(c).Decode(&answer)
 	if err == nil && answer.Error.Desc != "" {
-		err = errors.New(answer.Error.Desc)
+		err = fmt.Errorf("publish %s: %s", p, answer.Error.Desc)
 	}
 	return err
 }
@@ -181,9 +164,8 @@ func startTime(pid int) string {
 	return words[19]
 }
 
-// endRootless ends a container's program, if there is one.
-func (s *Store) endRootless(container string) error {
-	dir := s.rootlessDir(container)
+// End ends the program that Start started, if it is there.
+func End(dir string) error {
 	text, _ := os.ReadFile(filepath.Join(dir, "pid"))
 	first, start, _ := strings.Cut(string(text), " ")
 	pid, _ := strconv.Atoi(first)
@@ -191,14 +173,4 @@ func (s *Store) endRootless(container string) error {
 		unix.Kill(pid, unix.SIGKILL)
 	}
 	return os.RemoveAll(dir)
-}
-
-func (s *Store) sweepRootless(alive func(string) bool) (err error) {
-	list, _ := os.ReadDir(filepath.Join(s.Dir, "rootless"))
-	for _, d := range list {
-		if !alive(d.Name()) {
-			err = errors.Join(err, s.endRootless(d.Name()))
-		}
-	}
-	return err
 }
