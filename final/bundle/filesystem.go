@@ -149,11 +149,7 @@ func (m *maker) adapt(d *specs.Mount) (keep bool, err error) {
 			return false, nil
 		}
 	case "/dev/mqueue":
-		if m.o.Ipc == "host" {
-			take("/dev/mqueue")
-		} else if user && host(specs.IPCNamespace) {
-			return false, nil
-		}
+		return !user || !host(specs.IPCNamespace), nil
 	case "/dev/shm":
 		size, err := flags.Bytes(cmp.Or(m.o.ShmSize, "64m"))
 		if err != nil {

@@ -38,11 +38,23 @@ func (h *host) lacks(asked bool, name, what string) bool {
 		ok = name != "memory.swappiness" && name != "memory.oom_control" &&
 			name != "memory.kmem.limit_in_bytes"
 	}
+	if name == "memory.kmem.limit_in_bytes" && kernel() >= 5016 {
+		ok = false // the file is there, and takes nothing
+	}
 	if asked && !ok {
 		h.warnings = append(h.warnings, "Your kernel does not support "+
 			strings.Replace(what, "…", " or the cgroup is not mounted.", 1))
 	}
 	return asked && !ok
+}
+
+// kernel is our kernel's version: 6012 for 6.12.
+func kernel() int {
+	var name unix.Utsname
+	major, minor := 0, 0
+	unix.Uname(&name)
+	fmt.Sscanf(string(name.Release[:]), "%d.%d", &major, &minor)
+	return major*1000 + minor
 }
 
 // A rule is something that must not be, and Docker's words for it.
