@@ -516,12 +516,12 @@ func TestSecurity(t *testing.T) {
 	})
 	for _, nnp := range []bool{true, false} {
 		b.spec.Process.NoNewPrivileges = nnp
-		out := b.sh("mkdir /tmp/x 2>&1; id; umask; ulimit -Sn; ulimit -Hn;" +
+		out := b.sh("mkdir /tmp/x 2>&1; echo $(id -u) $(id -g) $(id -G); umask; ulimit -Sn; ulimit -Hn;" +
 			"cat /proc/self/oom_score_adj; grep -e Cap -e Seccomp: -e NoNew " +
 			"/proc/self/status; cat /proc/kcore | wc -c; echo x >/proc/sysrq-trigger;" +
 			"ls /proc/self/fd | wc -l; readlink /proc/self/cwd; echo $0")
 		for _, w := range []string{"mkdir: can't create directory '/tmp/x': " +
-			"Operation not permitted", "uid=1000 gid=1001 groups=5(tty),6(disk)",
+			"Operation not permitted", "1000 1001 1001 5 6",
 			"0027\n100\n200\n77\n", "CapInh:\t0000000000002000",
 			"CapPrm:\t0000000000002000", "CapEff:\t0000000000002000",
 			"CapBnd:\t0000000000002001", "CapAmb:\t0000000000002000",

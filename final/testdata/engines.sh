@@ -57,7 +57,6 @@ suite() {
 		--ulimit nproc=4096:4096"
 	tar -C "$rootfs" -c . | "$@" import - busybox >/dev/null 2>&1
 	is run hi "$($run --rm busybox echo hi 2>&1)"
-	is "which runtime" "" "$($run --rm busybox cat /run/.none 2>/dev/null)"
 	$run --rm busybox sh -c 'exit 42' >/dev/null 2>&1
 	is "exit status" 42 $?
 	$run --rm busybox nosuch >/dev/null 2>&1
@@ -103,7 +102,9 @@ lifecycle() {
 	"$@" exec one sh -c 'exit 9' >/dev/null 2>&1
 	is "exec: exit status" 9 $?
 	"$@" exec one nosuch >/dev/null 2>&1
-	is "exec: command not found" 127 $?
+	code=$?
+	[ $code = 126 ] && code=127 # Docker 20.10 says so with runc as well
+	is "exec: command not found" 127 $code
 	is "exec -i" "x" "$(echo x | "$@" exec -i one cat)"
 	out=$( (sleep 2; echo 'tty'; echo exit 5) | script -qec \
 		"$* exec -it one sh" /dev/null; echo "status $?")
@@ -128,8 +129,8 @@ lifecycle() {
 	"$@" kill one >/dev/null
 	until_true sh -c "$* inspect -f '{{.State.ExitCode}}' one | grep 137"
 	"$@" rm one >/dev/null
-	$run -d --name two busybox sleep 1000 >/dev/null
-	"$@" rm -f two >/dev/null
+	$run -d --name two --stop-timeout 1 busybox sleep 1000 >/dev/null
+	"$@" rm -f two >/dev/null 2>&1
 }
 
 update() {
