@@ -246,6 +246,9 @@ func (s *stage) outside() *box {
 		return errors.Join(h.AddrAdd(end, ip), h.LinkSetUp(end))
 	}))
 	s.serve(b.ns, "outside", "7")
+	s.eventually("the machine outside", func() bool {
+		return ask(s.ns, "tcp", "198.51.100.2:7") == "outside 198.51.100.1"
+	})
 	return b
 }
 

@@ -2,6 +2,7 @@
 package nat
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"container-workshop/final/network/names"
 	nft "github.com/google/nftables"
 	"github.com/google/nftables/expr"
+	"github.com/google/nftables/userdata"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -168,7 +170,37 @@ func flush(c *nft.Conn, t *nft.Table) error {
 	if err := c.Flush(); err != nil {
 		return fmt.Errorf("write nft table %s: %w", t.Name, err)
 	}
-	return nil
+	return admit(strings.TrimPrefix(t.Name, tablePrefix), true)
+}
+
+// admit lets a bridge's packets pass where iptables drops what no rule has
+// accepted, as it does once Docker has started: a packet must pass all tables.
+// Ours decides what may. Other firewalls must be told by who set them up, and
+// what they drop by a rule is dropped.
+func admit(bridge string, in bool) error {
+	c, tag := &nft.Conn{}, userdata.AppendString(nil, userdata.TypeComment,
+		tablePrefix+bridge)
+	chains, _ := c.ListChainsOfTableFamily(nft.TableFamilyIPv4)
+	for _, ch := range chains {
+		if ch.Table.Name != "filter" || ch.Name != "FORWARD" {
+			continue
+		}
+		rules, _ := c.GetRules(ch.Table, ch)
+		for _, r := range rules {
+			if bytes.Equal(r.UserData, tag) {
+				c.DelRule(r)
+			}
+		}
+		for _, key := range []expr.MetaKey{expr.MetaKeyIIFNAME,
+			expr.MetaKeyOIFNAME} {
+			if in && ch.Policy != nil && *ch.Policy == nft.ChainPolicyDrop {
+				c.AddRule(&nft.Rule{Table: ch.Table, Chain: ch, UserData: tag,
+					Exprs: append(link(key, expr.CmpOpEq, bridge),
+						&expr.Verdict{Kind: expr.VerdictAccept})})
+			}
+		}
+	}
+	return c.Flush()
 }
 
 // Has notices that someone has flushed all rules.
@@ -183,6 +215,7 @@ func Remove(bridge string) {
 	c := &nft.Conn{}
 	c.DelTable(table(bridge))
 	c.Flush() // ENOENT: it is not there
+	admit(bridge, false)
 }
 
 // Sweep removes those whose bridge is not there.
