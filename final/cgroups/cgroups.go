@@ -71,11 +71,10 @@ func (c *Cgroup) at(controller string) (dir string, v2 bool) {
 }
 
 // tree is the hierarchy to look for processes in: they are in all of them.
-func (c *Cgroup) tree() string {
-	for _, key := range sorted(c.paths) { // "", version 2, is the first
-		return c.paths[key]
+func (c *Cgroup) tree() (found string) {
+	for _, found = range c.paths {
 	}
-	return ""
+	return cmp.Or(c.paths[""], found)
 }
 
 // Add moves a process with all its threads into the cgroup. When a container
@@ -93,9 +92,9 @@ func (c *Cgroup) Add(pid int) error {
 			})
 		}
 		if err != nil {
-			return fmt.Errorf("cgroup %s: move process %d into it: %w: "+
-				"the process is gone, or the cgroup that it shares with this "+
-				"one is not ours: %s", dir, pid, err, delegate)
+			return fmt.Errorf("cgroup %s: move process %d into it: %w: it "+
+				"is gone, or for its old cgroup, too, %s", dir, pid, err,
+				delegate)
 		}
 	}
 	return nil
@@ -203,11 +202,9 @@ func (c *Cgroup) Freeze(freeze bool) error {
 
 // Frozen tells whether all processes are stopped.
 func (c *Cgroup) Frozen() (bool, error) {
-	dir, v2 := c.at("freezer")
-	if v2 {
-		return pairs(dir + "/cgroup.events")["frozen"] == 1, nil
-	}
-	return read(dir+"/freezer.state") == "FROZEN", nil
+	dir, _ := c.at("freezer")
+	return pairs(dir + "/cgroup.events")["frozen"] == 1 ||
+		read(dir+"/freezer.state") == "FROZEN", nil
 }
 
 // Kill sends a signal to every process, in the cgroups below as well. After

@@ -125,15 +125,15 @@ func program(rules []specs.LinuxDeviceCgroup) []instruction {
 		{load, 0x14, 4, 0},
 		{load, 0x15, 8, 0},
 	}
-	kinds := map[string]int64{"b": unix.BPF_DEVCG_DEV_BLOCK,
-		"c": unix.BPF_DEVCG_DEV_CHAR}
 	for i := len(rules) - 1; i >= 0; i-- {
+		// BPF_DEVCG_DEV_BLOCK is 1, BPF_DEVCG_DEV_CHAR is 2.
+		kind := strings.Index("abc", rules[i].Type)
 		r, access, verdict := rules[i], int32(0), int32(0)
 		var one []instruction
 		for _, is := range []struct {
 			register uint8
 			value    int64
-		}{{2, cmp.Or(kinds[r.Type], -1)}, {4, *r.Major}, {5, *r.Minor}} {
+		}{{2, cmp.Or(int64(kind), -1)}, {4, *r.Major}, {5, *r.Minor}} {
 			if is.value >= 0 {
 				one = append(one, instruction{unequal, is.register, 0,
 					int32(is.value)})
@@ -185,7 +185,6 @@ func attach(dir string, p []instruction) error {
 		return err
 	}
 	defer unix.Close(target)
-	license := []byte("Apache\x00")
 	load := struct {
 		kind, count           uint32
 		instructions, license unsafe.Pointer
@@ -193,8 +192,8 @@ func attach(dir string, p []instruction) error {
 		version, flags        uint32
 		name                  [16]byte
 	}{kind: unix.BPF_PROG_TYPE_CGROUP_DEVICE, count: uint32(len(p)),
-		instructions: unsafe.Pointer(&p[0]),
-		license:      unsafe.Pointer(&license[0]), name: programName}
+		instructions: unsafe.Pointer(&p[0]), name: programName,
+		license: unsafe.Pointer(unsafe.StringData("Apache\x00"))}
 	loaded, err := bpf(unix.BPF_PROG_LOAD, &load)
 	if err != nil {
 		return fmt.Errorf("load a BPF program: %w: it needs root and "+

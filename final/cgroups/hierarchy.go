@@ -3,7 +3,6 @@ package cgroups
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"os"
 	"path"
 	"slices"
@@ -22,10 +21,8 @@ func V2() bool {
 // version 2 is "", beside the controllers that it has.
 func Controllers() map[string]string {
 	found := hierarchies()
-	if root := found[""]; root != "" {
-		for _, name := range words(root + "/cgroup.controllers") {
-			found[name] = root
-		}
+	for _, name := range words(found[""] + "/cgroup.controllers") {
+		found[name] = found[""]
 	}
 	return found
 }
@@ -72,9 +69,7 @@ func cgroupPath(name string) (string, error) {
 				clean += slice[:i] + ".slice/"
 			}
 		}
-		if slice != "-.slice" {
-			clean += slice + "/"
-		}
+		clean += strings.TrimPrefix(slice+"/", "-.slice/")
 		if strings.HasSuffix(part[2], ".slice") {
 			clean += part[2]
 		} else {
@@ -112,11 +107,14 @@ func makeDirs(key, root, sub string) (string, error) {
 		}
 		at += "/" + name
 		err := unix.Mkdir(at, 0o755)
-		if pids := procs(dir); err == unix.EEXIST && len(pids) > 0 {
+		if err == unix.EEXIST {
 			// Its limits, and its end, would be those of others as well.
-			return "", fmt.Errorf("cgroup %s: process %d is in it: choose "+
-				"another path, or end that container", dir, pids[0])
-		} else if err != nil && err != unix.EEXIST {
+			if err = nil; len(procs(dir)) > 0 {
+				return "", fmt.Errorf("cgroup %s: process %d is in it: choose "+
+					"another path, or end that container", dir, procs(dir)[0])
+			}
+		}
+		if err != nil {
 			return "", fmt.Errorf("cgroup: mkdir %s: %w: %s", at, err,
 				hint(err, ""))
 		}
@@ -149,22 +147,19 @@ func enable(dir string) {
 // while it has no processors or no memory nodes.
 func inherit(dir string) {
 	for _, name := range []string{"/cpuset.cpus", "/cpuset.mems"} {
-		if own, err := os.ReadFile(dir + name); err == nil && len(own) < 2 {
-			above, _ := os.ReadFile(path.Dir(dir) + name)
-			write(dir+name, strings.TrimSpace(string(above)))
+		if read(dir+name) == "" {
+			write(dir+name, read(path.Dir(dir)+name))
 		}
 	}
 }
 
 // delegated is the highest cgroup above us that we may manage, "" without.
 func delegated(root string) (found string) {
-	for _, line := range strings.Split(read("/proc/self/cgroup"), "\n") {
-		if own, ok := strings.CutPrefix(line, "0::/"); ok {
-			at := path.Join(root, own)
-			for ; at != root && writable(at); at = path.Dir(at) {
-				found = at
-			}
-		}
+	_, own, _ := strings.Cut("\n"+read("/proc/self/cgroup"), "\n0::")
+	own, _, _ = strings.Cut(own, "\n")
+	at := path.Join(root, own)
+	for ; at != root && writable(at); at = path.Dir(at) {
+		found = at
 	}
 	return found
 }
@@ -196,10 +191,6 @@ func read(file string) string {
 }
 
 func words(file string) []string { return strings.Fields(read(file)) }
-
-func sorted(paths map[string]string) []string {
-	return slices.Sorted(maps.Keys(paths))
-}
 
 func exists(dir, file string) bool {
 	return unix.Access(dir+"/"+file, unix.F_OK) == nil

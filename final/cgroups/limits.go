@@ -4,11 +4,162 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"path"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
+
+const delegate = "be root, or have a cgroup delegated to you, with the " +
+	"controllers that you need (systemd: Delegate=yes)"
+
+// limits are values for files of the version that this machine has of each
+// controller. After an error in the translation nothing is written.
+type limits struct {
+	*Cgroup
+	list []value
+	err  error
+}
+
+type value struct{ key, dir, file, text string }
+
+// Set changes the limits that r names, and leaves the others. Devices come
+// last, so that an error leaves them as they were.
+func (c *Cgroup) Set(r *specs.LinuxResources) error {
+	r, l := cmp.Or(r, &specs.LinuxResources{}), &limits{Cgroup: c}
+	l.memory(cmp.Or(r.Memory, &specs.LinuxMemory{}))
+	l.cpu(cmp.Or(r.CPU, &specs.LinuxCPU{}))
+	l.blockIO(cmp.Or(r.BlockIO, &specs.LinuxBlockIO{}))
+	l.others(r)
+	if err := l.write(); err != nil {
+		return err
+	}
+	return c.devices(r.Devices)
+}
+
+func (l *limits) fail(format string, args ...any) {
+	l.err = cmp.Or(l.err, fmt.Errorf(format, args...))
+}
+
+// add takes text for a file of version 1 or of version 2, "" for none, whose
+// name begins with the controller's; no text is no limit. Who asks for none
+// needs no cgroup.
+func (l *limits) add(file1, file2, text string) {
+	controller, _, dot := strings.Cut(cmp.Or(file1, file2), ".")
+	dir, v2 := l.at(strings.Replace(controller, "blkio", "io", 1))
+	if v2 && strings.HasPrefix(text, "-") {
+		text = "max"
+	}
+	file, key := file1, "v1 "+controller
+	if v2 {
+		file, key = file2, "v2"
+	}
+	switch {
+	case text == "" || dir == "" && text == "max":
+	case !dot || controller == "cgroup" || file != "" && (controller == "" ||
+		file != path.Base(file)):
+		l.fail("cgroup %s: %q is no file of a controller", key, file)
+	case dir == "":
+		l.fail("cgroup controller %s: no cgroup, of version 1 or 2, has it "+
+			"for us: %s", controller, delegate)
+	case file == "":
+		l.fail("cgroup %s: %s exists only in the other version", key,
+			cmp.Or(file1, file2))
+	default:
+		l.list = append(l.list, value{key, dir, file, text})
+	}
+}
+
+// write: some pairs have to be written in an order that depends on what was
+// there (memory may not exceed memory and swap, nor a burst the quota). So what
+// was refused is tried again as long as others went through.
+func (l *limits) write() error {
+	for todo := l.list; l.err == nil && len(todo) > 0; {
+		var failed []value
+		var first error
+		for _, v := range todo {
+			if err := v.write(); err != nil {
+				failed, first = append(failed, v), cmp.Or(first, err)
+			}
+		}
+		if len(failed) == len(todo) {
+			return first
+		}
+		todo = failed
+	}
+	return l.err
+}
+
+// write, and say which file of which hierarchy was refused. Some values are
+// taken without a word although nothing comes of them: in version 2 processors
+// that are not there, in version 1 shares out of range and, since Linux 5.16,
+// the kernel's memory.
+func (v value) write() error {
+	file := v.dir + "/" + v.file
+	err := write(file, v.text)
+	got, now := read(file), read(file+".effective")
+	if err == nil && (now != "" && got != now || v.file == "cpu.shares" &&
+		got != v.text) {
+		write(file, "")
+		err = unix.ERANGE
+	} else if strings.Contains(file, ".kmem.") && parse(got) > 1<<62 {
+		err = unix.EOPNOTSUPP
+	}
+	if err == nil {
+		return nil
+	}
+	why := hint(err, v.file)
+	if err == unix.ENOENT && v.key == "v2" {
+		controller, _, _ := strings.Cut(v.file, ".")
+		why = notEnabled(v.dir, controller)
+	}
+	return fmt.Errorf("cgroup %s: set %s = %s: %w: %s", v.key, file, v.text,
+		err, why)
+}
+
+// notEnabled says how a controller gets to a cgroup of version 2: the one above
+// has to hand it down, for which no process may be in there.
+func notEnabled(dir, controller string) string {
+	if slices.Contains(words(dir+"/cgroup.controllers"), controller) {
+		return hint(unix.ENOENT, controller)
+	}
+	for up := path.Dir(dir); exists(up, "cgroup.controllers"); up =
+		path.Dir(up) {
+		if slices.Contains(words(up+"/cgroup.controllers"), controller) {
+			return fmt.Sprintf("%s has %d processes, but a controller is "+
+				"handed down only where none is: move them into a cgroup "+
+				"below it, then echo +%s >%[1]s/cgroup.subtree_control", up,
+				len(words(up+"/cgroup.procs")), controller)
+		}
+	}
+	return "controller " + controller + " is not in this hierarchy: this " +
+		"kernel has it not, version 1 has it, or " + delegate
+}
+
+// hint is what helps, as far as an error number tells.
+func hint(err error, file string) string {
+	switch err {
+	case unix.EACCES, unix.EPERM, unix.EROFS:
+		return delegate
+	case unix.EBUSY:
+		return "more than that is in use already"
+	case unix.EINVAL, unix.ERANGE:
+		return "out of range, or not available, or not in the cgroup above"
+	case unix.ENODEV, unix.ENXIO:
+		return "there is no such device; disks are whole disks, not partitions"
+	case unix.ENOENT, unix.EOPNOTSUPP:
+		if strings.Contains(file, "sw") {
+			return "boot with swapaccount=1 to count swap"
+		} else if strings.Contains(file, "weight") {
+			return "weights need the I/O scheduler bfq"
+		}
+		return "this kernel has no such limit"
+	}
+	return "see cgroups(7)"
+}
 
 // text is what a pointer of the specification says. Nothing, and 0 as in
 // Docker's API, mean that it is not set.
@@ -37,8 +188,9 @@ func (l *limits) memory(m *specs.LinuxMemory) {
 		swap = strconv.Itoa(both - most)
 	}
 	// Version 1 refuses by itself what version 2 makes room for by killing.
-	if used := parse(read(dir + "/memory.current")); limit != "" && most > 0 &&
-		isTrue(m.CheckBeforeUpdate) && used > uint64(most) {
+	used, check := number(dir, "memory.current"), m.CheckBeforeUpdate
+	if check != nil && *check && limit != "" && most > 0 && used >
+		uint64(most) {
 		l.fail("cgroup v2: set %s/memory.max = %s: %d bytes are in use already",
 			dir, limit, used)
 	}
@@ -53,17 +205,14 @@ func (l *limits) memory(m *specs.LinuxMemory) {
 	if m.Swappiness != nil {
 		l.add("memory.swappiness", "", fmt.Sprint(*m.Swappiness))
 	}
-	if isTrue(m.DisableOOMKiller) {
-		l.add("memory.oom_control", "", "1")
-	} else if m.DisableOOMKiller != nil && !v2 {
-		l.add("memory.oom_control", "", "0")
+	if is := m.DisableOOMKiller; is != nil && (*is || !v2) {
+		l.add("memory.oom_control", "", map[bool]string{true: "1",
+			false: "0"}[*is])
 	}
 	if m.UseHierarchy != nil && !*m.UseHierarchy {
 		l.add("memory.use_hierarchy", "", "0")
 	}
 }
-
-func isTrue(p *bool) bool { return p != nil && *p }
 
 func (l *limits) cpu(p *specs.LinuxCPU) {
 	dir, v2 := l.at("cpu")
@@ -75,7 +224,7 @@ func (l *limits) cpu(p *specs.LinuxCPU) {
 		true: weight(text(p.Shares))}[v2])
 	if v2 && quota+period != "" { // one file for both
 		before, _, _ := strings.Cut(read(dir+"/cpu.max"), " ")
-		if quota = cmp.Or(quota, before); quota[0] == '-' {
+		if quota = cmp.Or(quota, before); strings.HasPrefix(quota, "-") {
 			quota = "max"
 		}
 		l.add("", "cpu.max", strings.TrimSpace(quota+" "+period))
@@ -107,26 +256,19 @@ func (l *limits) blockIO(b *specs.LinuxBlockIO) {
 	for _, d := range b.WeightDevice {
 		l.weigh(fmt.Sprintf("%d:%d ", d.Major, d.Minor), d.Weight, d.LeafWeight)
 	}
-	for _, limit := range []struct {
-		file1, key string
-		list       []specs.LinuxThrottleDevice
-	}{
-		{"read_bps", "rbps", b.ThrottleReadBpsDevice},
-		{"write_bps", "wbps", b.ThrottleWriteBpsDevice},
-		{"read_iops", "riops", b.ThrottleReadIOPSDevice},
-		{"write_iops", "wiops", b.ThrottleWriteIOPSDevice},
-	} {
-		for _, d := range limit.list {
-			disk := fmt.Sprintf("%d:%d ", d.Major, d.Minor)
+	limit := func(list []specs.LinuxThrottleDevice, file1, key string) {
+		for _, d := range list {
+			disk, rate := fmt.Sprintf("%d:%d ", d.Major, d.Minor), text(&d.Rate)
 			if _, v2 := l.at("io"); v2 {
-				l.add("", "io.max", disk+limit.key+"="+
-					cmp.Or(text(&d.Rate), "max"))
-			} else {
-				l.add("blkio.throttle."+limit.file1+"_device", "",
-					disk+fmt.Sprint(d.Rate))
+				rate = key + "=" + cmp.Or(rate, "max")
 			}
+			l.add("blkio.throttle."+file1, "io.max", disk+cmp.Or(rate, "0"))
 		}
 	}
+	limit(b.ThrottleReadBpsDevice, "read_bps_device", "rbps")
+	limit(b.ThrottleWriteBpsDevice, "write_bps_device", "wbps")
+	limit(b.ThrottleReadIOPSDevice, "read_iops_device", "riops")
+	limit(b.ThrottleWriteIOPSDevice, "write_iops_device", "wiops")
 }
 
 // weigh: the I/O scheduler bfq has files of its own; version 2 by itself goes
@@ -166,24 +308,22 @@ func (l *limits) others(r *specs.LinuxResources) {
 		}
 	}
 	for device, limit := range r.Rdma {
-		if limit.HcaHandles != nil {
-			l.add("rdma.max", "rdma.max",
-				fmt.Sprint(device, " hca_handle=", *limit.HcaHandles))
-		}
-		if limit.HcaObjects != nil {
-			l.add("rdma.max", "rdma.max",
-				fmt.Sprint(device, " hca_object=", *limit.HcaObjects))
+		for key, n := range map[string]*uint32{"handle": limit.HcaHandles,
+			"object": limit.HcaObjects} {
+			if n != nil {
+				l.add("rdma.max", "rdma.max",
+					fmt.Sprintf("%s hca_%s=%d", device, key, *n))
+			}
 		}
 	}
-	if r.Network != nil {
-		l.add("net_cls.classid", "", text(r.Network.ClassID))
-		for _, p := range r.Network.Priorities {
-			l.add("net_prio.ifpriomap", "", fmt.Sprint(p.Name, " ", p.Priority))
-		}
+	n := cmp.Or(r.Network, &specs.LinuxNetwork{})
+	l.add("net_cls.classid", "", text(n.ClassID))
+	for _, p := range n.Priorities {
+		l.add("net_prio.ifpriomap", "", fmt.Sprint(p.Name, " ", p.Priority))
 	}
 	// Files of version 2; those of the cgroup itself are no limits.
-	for _, file := range sorted(r.Unified) {
-		for line := range strings.Lines(r.Unified[file]) {
+	for file, text := range r.Unified {
+		for line := range strings.Lines(text) {
 			l.add("", file, strings.TrimSpace(line))
 		}
 	}

@@ -12,10 +12,16 @@ import (
 // Stats is what `events --stats` prints, in runc's JSON. Times are
 // nanoseconds, sizes bytes. As in version 1, swap is memory and swap together.
 type Stats struct {
-	CPU     CPU                    `json:"cpu"`
-	Memory  Memory                 `json:"memory"`
-	Pids    Pids                   `json:"pids"`
-	Blkio   Blkio                  `json:"blkio"`
+	CPU    CPU    `json:"cpu"`
+	Memory Memory `json:"memory"`
+	Pids   struct {
+		Current uint64 `json:"current"`
+		Limit   uint64 `json:"limit"` // 0: none
+	} `json:"pids"`
+	Blkio struct {
+		IoServiceBytesRecursive []BlkioEntry `json:"ioServiceBytesRecursive"`
+		IoServicedRecursive     []BlkioEntry `json:"ioServicedRecursive"`
+	} `json:"blkio"`
 	Hugetlb map[string]MemoryEntry `json:"hugetlb"`
 }
 
@@ -49,17 +55,6 @@ type MemoryEntry struct {
 	Failcnt uint64 `json:"failcnt"`
 }
 
-// Pids: no limit is 0.
-type Pids struct {
-	Current uint64 `json:"current"`
-	Limit   uint64 `json:"limit"`
-}
-
-type Blkio struct {
-	IoServiceBytesRecursive []BlkioEntry `json:"ioServiceBytesRecursive"`
-	IoServicedRecursive     []BlkioEntry `json:"ioServicedRecursive"`
-}
-
 type BlkioEntry struct {
 	Major uint64 `json:"major"`
 	Minor uint64 `json:"minor"`
@@ -69,14 +64,14 @@ type BlkioEntry struct {
 
 // Stats reads all counters. What this machine does not count is 0.
 func (c *Cgroup) Stats() (*Stats, error) {
-	pids, _ := c.at("pids")
 	s := &Stats{CPU: c.cpuStats(), Memory: c.memoryStats(),
-		Pids:    Pids{Current: number(pids, "pids.current")},
 		Hugetlb: map[string]MemoryEntry{}}
-	if n := number(pids, "pids.max"); n != math.MaxUint64 {
-		s.Pids.Limit = n
+	pids, _ := c.at("pids")
+	s.Pids.Current = number(pids, "pids.current")
+	if s.Pids.Limit = number(pids, "pids.max"); s.Pids.Limit+1 == 0 {
+		s.Pids.Limit = 0
 	}
-	c.blkioStats(&s.Blkio)
+	c.blkioStats(s)
 	dir, _ := c.at("hugetlb")
 	files, _ := filepath.Glob(dir + "/hugetlb.*B.[cu]*") // current, usage
 	for _, file := range files {
@@ -125,8 +120,8 @@ func (c *Cgroup) memoryStats() (s Memory) {
 		pairs(dir + "/memory.events")["max"]}
 	s.Swap = MemoryEntry{Limit: math.MaxUint64,
 		Usage: s.Usage.Usage + number(dir, "memory.swap.current")}
-	if swap := number(dir, "memory.swap.max"); max(swap, s.Usage.Limit) !=
-		math.MaxUint64 {
+	if swap := number(dir, "memory.swap.max"); swap < math.MaxUint64-
+		s.Usage.Limit {
 		s.Swap.Limit = swap + s.Usage.Limit
 	}
 	s.Kernel.Usage = s.Raw["kernel"]
@@ -135,7 +130,7 @@ func (c *Cgroup) memoryStats() (s Memory) {
 
 // blkioStats: lines such as "8:0 Read 4096" in version 1, and one line for a
 // disk in version 2, "8:0 rbytes=4096 wbytes=0 rios=1 wios=0".
-func (c *Cgroup) blkioStats(s *Blkio) {
+func (c *Cgroup) blkioStats(s *Stats) {
 	dir, _ := c.at("io")
 	ops := map[byte]string{'r': "Read", 'w': "Write", 'd': "Discard"}
 	for _, file := range []string{"io.stat",
@@ -147,12 +142,11 @@ func (c *Cgroup) blkioStats(s *Blkio) {
 			for i := 1; disk && i+1 < len(f); i += 2 {
 				e := BlkioEntry{parse(major), parse(minor), cmp.Or(
 					ops[f[i][0]], f[i]), parse(f[i+1])}
+				list := &s.Blkio.IoServicedRecursive
 				if strings.Contains(file+f[i], "bytes") {
-					s.IoServiceBytesRecursive = append(
-						s.IoServiceBytesRecursive, e)
-				} else {
-					s.IoServicedRecursive = append(s.IoServicedRecursive, e)
+					list = &s.Blkio.IoServiceBytesRecursive
 				}
+				*list = append(*list, e)
 			}
 		}
 	}

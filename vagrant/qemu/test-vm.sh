@@ -75,7 +75,13 @@ program() {
 
 # names DIR...: one word for each suite.
 names() {
-	printf '%s\n' "${@//\//-}"
+	local d
+	for d; do
+		case $d in
+		final*) echo "${d//\//-}" ;;
+		*) basename "$d" ;;
+		esac
+	done
 }
 
 # build DIR...: programs, C programs and test binaries. The root Makefile knows
