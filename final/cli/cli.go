@@ -89,8 +89,8 @@ func command(name, args, usage string, least, most int, flags []cli.Flag,
 		},
 		Action: func(c *cli.Context) error {
 			if n := c.NArg(); n < least || most >= 0 && n > most {
-				return fmt.Errorf("%q requires %s: see %s %s --help",
-					program+" "+names[0], number(least, most), program, names[0])
+				return withCode(c, fmt.Errorf("wrong number of arguments: "+
+					"usage: %s [OPTION...] %s", c.Command.HelpName, args))
 			}
 			e, err := engine.Open(c.String("root"), c.String("state"))
 			if err == nil {
@@ -98,22 +98,6 @@ func command(name, args, usage string, least, most int, flags []cli.Flag,
 			}
 			return withCode(c, err)
 		}}
-}
-
-func number(least, most int) string {
-	plural := "s"
-	if max(least, most) == 1 {
-		plural = ""
-	}
-	switch {
-	case most == 0:
-		return "no arguments"
-	case least == most:
-		return fmt.Sprintf("%d argument%s", least, plural)
-	case most < 0:
-		return fmt.Sprintf("at least %d argument%s", least, plural)
-	}
-	return fmt.Sprintf("%d to %d arguments", least, most)
 }
 
 // status is an error with an exit status; one without text says nothing.
@@ -153,15 +137,22 @@ func report(err error) int {
 	return code
 }
 
+// errSilent is no error, but nothing to print the name for, either.
+var errSilent = errors.New("")
+
 // each does something to every argument and prints what worked, as Docker
-// does: an error does not stop the others.
-func each(c *cli.Context, do func(name string) error) error {
-	var all error
+// does: an error does not stop the others. What is removed is an event.
+func each(c *cli.Context, e *engine.Engine, kind string,
+	do func(name string) error) (all error) {
 	for _, name := range c.Args().Slice() {
-		if err := do(name); err != nil {
-			all = errors.Join(all, err)
-		} else {
+		switch err := do(name); {
+		case err == nil:
 			fmt.Println(name)
+			if kind != "" {
+				e.Event(kind, "destroy", name)
+			}
+		case err != errSilent:
+			all = errors.Join(all, err)
 		}
 	}
 	return all
@@ -170,7 +161,7 @@ func each(c *cli.Context, do func(name string) error) error {
 // eachContainer is each for containers.
 func eachContainer(c *cli.Context, e *engine.Engine,
 	do func(*engine.Container) error) error {
-	return each(c, func(name string) error {
+	return each(c, e, "", func(name string) error {
 		box, err := e.Find(name)
 		if err == nil {
 			err = do(box)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"strings"
 
 	"container-workshop/final/bundle"
@@ -10,12 +11,19 @@ import (
 )
 
 // values is a flag that may be given several times.
-type values struct{ to *[]string }
+type values struct {
+	to   *[]string
+	keys string // of KEY=VALUE, if only these may be
+}
 
 // Set is called once more for each alias, with what String says.
 func (v *values) Set(value string) error {
 	if value == again {
 		return nil
+	}
+	key, _, _ := strings.Cut(value, "=")
+	if v.keys != "" && !strings.Contains(v.keys+" ", key+" ") {
+		return fmt.Errorf("invalid filter '%s'", key)
 	}
 	*v.to = append(*v.to, value)
 	return nil
@@ -57,7 +65,7 @@ func count(to *int, name string, value int, usage string) cli.Flag {
 func many(to *[]string, name, usage string) cli.Flag {
 	name, more := names(name)
 	return &cli.GenericFlag{Name: name, Aliases: more, Usage: usage,
-		Value: &values{to}}
+		Value: &values{to: to}}
 }
 
 // runFlags are those of run and create.

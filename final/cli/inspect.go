@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"strings"
 
 	"container-workshop/final/engine"
+	"container-workshop/final/image"
 
 	"github.com/urfave/cli/v2"
 )
@@ -16,26 +18,21 @@ type object = map[string]any
 
 // inspectCommand shows objects of one kind, or of any: "".
 func inspectCommand(kind string) *cli.Command {
-	var format, only string
 	return command("inspect", "NAME...", "show all that is known, as JSON", 1,
-		-1, []cli.Flag{text(&format, "format,f", "a `TEMPLATE`, or json"),
-			text(&only, "type", "`KIND`: container, image, network, volume"),
-			yes(nil, "size,s", "with sizes")},
-		func(c *cli.Context, e *engine.Engine) error {
-			var err error
+		-1, []cli.Flag{text(nil, "format,f", "a `TEMPLATE`, or json"),
+			text(nil, "type", "`KIND`: container, image, network, volume")},
+		func(c *cli.Context, e *engine.Engine) (err error) {
 			found := []any{}
 			for _, name := range c.Args().Slice() {
-				v, bad := find(e, name, kind+only)
+				v, bad := find(e, name, cmp.Or(kind, c.String("type")))
+				if bad == nil && c.String("format") != "" {
+					bad = printRow(os.Stdout, c.String("format"), v)
+				} else if bad == nil {
+					found = append(found, v)
+				}
 				err = errors.Join(err, bad)
-				if bad != nil {
-					continue
-				}
-				if format != "" {
-					err = errors.Join(err, printRow(format, v))
-				}
-				found = append(found, v)
 			}
-			if format == "" {
+			if c.String("format") == "" {
 				out := json.NewEncoder(os.Stdout)
 				out.SetIndent("", "    ")
 				err = errors.Join(out.Encode(found), err)
@@ -46,131 +43,89 @@ func inspectCommand(kind string) *cli.Command {
 
 // find looks for a name among containers, images, networks and volumes.
 func find(e *engine.Engine, name, kind string) (any, error) {
-	finders := []struct {
+	missing := fmt.Errorf("no such object: %s", name)
+	for _, f := range []struct {
 		kind string
-		find func() (any, error)
-	}{
-		{"container", func() (any, error) {
-			b, err := e.Find(name)
-			if err != nil {
-				return nil, err
-			}
-			return inspectContainer(e, b), nil
-		}},
-		{"image", func() (any, error) { return inspectImage(e, name) }},
-		{"network", func() (any, error) { return inspectNetwork(e, name) }},
-		{"volume", func() (any, error) {
-			v, err := e.Volume(name)
-			return v, err
-		}},
-	}
-	for _, f := range finders {
+		find func(*engine.Engine, string) (any, error)
+	}{{"container", inspectContainer}, {"image", inspectImage},
+		{"network", inspectNetwork}, {"volume", inspectVolume}} {
 		if kind != "" && kind != f.kind {
 			continue
 		}
-		v, err := f.find()
-		if err == nil || kind != "" {
+		v, err := f.find(e, name)
+		if err == nil || kind != "" || f.kind == "container" &&
+			!errors.As(err, new(*engine.NotFound)) {
 			return v, err
 		}
-		if f.kind == "container" && !errors.As(err, new(*engine.NotFound)) {
-			return nil, err
-		}
 	}
-	if kind != "" {
-		return nil, fmt.Errorf("invalid --type %s", kind)
-	}
-	return nil, fmt.Errorf("no such object: %s", name)
+	return nil, missing
 }
 
 // inspectContainer has Docker's words.
-func inspectContainer(e *engine.Engine, b *engine.Container) object {
-	s, o := b.State, b.Options
-	networks, published := object{}, object{}
-	first := object{}
-	for name, point := range endpoints(e, b) {
-		networks[name] = object{"IPAddress": point.IP, "Gateway": point.Gateway,
-			"MacAddress": point.MAC, "Aliases": point.Aliases,
-			"NetworkID": point.Network}
-		first = networks[name].(object)
+func inspectContainer(e *engine.Engine, name string) (any, error) {
+	b, err := e.Find(name)
+	if err != nil {
+		return nil, err
+	}
+	networks, published, first := object{}, map[string][]object{}, object{}
+	for _, a := range b.Networks {
+		networks[a.Network] = object{"IPAddress": "", "Aliases": a.Aliases}
+	}
+	for name, point := range e.Endpoints(b) {
+		first = object{"IPAddress": point.IP, "Gateway": point.Gateway,
+			"MacAddress": point.MAC, "Aliases": point.Aliases}
+		networks[name] = first
 		for _, p := range point.Ports {
 			key := fmt.Sprintf("%d/%s", p.Port, p.Proto)
-			bound, _ := published[key].([]object)
-			published[key] = append(bound, object{"HostIp": p.HostIP,
+			published[key] = append(published[key], object{"HostIp": p.HostIP,
 				"HostPort": fmt.Sprint(p.HostPort)})
 		}
-	}
-	for _, a := range b.Networks {
-		if networks[a.Network] == nil {
-			networks[a.Network] = object{"IPAddress": "", "Aliases": a.Aliases}
-		}
-	}
-	var path string
-	args := []string{}
-	if len(b.Command) > 0 {
-		path, args = b.Command[0], b.Command[1:]
 	}
 	mounts := []object{}
 	for _, m := range b.Mounts {
 		mounts = append(mounts, object{"Type": m.Type, "Name": m.Name,
 			"Source": m.Source, "Destination": m.Destination, "RW": !m.ReadOnly})
 	}
+	s, o := b.State, b.Options
 	policy, retries, _ := strings.Cut(s.Restart, ":")
 	return object{"Id": b.ID, "Name": "/" + b.Name, "Created": b.Created,
-		"Path": path, "Args": args, "Image": b.ImageID,
+		"Path": b.Command[0], "Args": b.Command[1:], "Image": b.ImageID,
 		"RestartCount": s.RestartCount, "LogPath": b.LogFile(),
-		"Driver": "overlay2", "Platform": "linux", "Mounts": mounts,
-		"State": object{"Status": s.Status, "Running": s.Running(),
-			"Paused": s.Status == "paused", "Pid": s.Pid, "Dead": false,
+		"Mounts": mounts, "State": object{"Status": s.Status, "Pid": s.Pid,
+			"Running": s.Running(), "Paused": s.Status == "paused",
 			"Restarting": s.Status == "restarting", "OOMKilled": s.OOMKilled,
 			"ExitCode": s.ExitCode, "Error": s.Error, "StartedAt": s.StartedAt,
 			"FinishedAt": s.FinishedAt, "MonitorPid": s.Monitor},
-		"Config": object{"Hostname": hostname(b), "Image": o.Image,
-			"User": or(o.User, b.Config.User), "Env": environment(b),
-			"Cmd": o.Args, "Tty": o.Tty, "OpenStdin": o.Interactive,
-			"WorkingDir": or(o.Workdir, b.Config.WorkingDir),
-			"Labels":     b.Labels, "StopSignal": or(o.StopSignal,
-				b.Config.StopSignal), "StopTimeout": b.StopTimeout()},
+		"Config": object{"Hostname": cmp.Or(o.Hostname, b.Short()),
+			"Image": o.Image, "User": cmp.Or(o.User, b.Config.User),
+			"Env": append(b.Config.Env, o.Env...), "Cmd": o.Args, "Tty": o.Tty,
+			"OpenStdin": o.Interactive, "Labels": b.Labels,
+			"WorkingDir": cmp.Or(o.Workdir, b.Config.WorkingDir)},
 		"HostConfig": object{"NetworkMode": o.Network, "Binds": o.Volume,
 			"AutoRemove": o.Remove, "Privileged": o.Privileged,
 			"ReadonlyRootfs": o.ReadOnly, "CapAdd": o.CapAdd,
 			"CapDrop": o.CapDrop, "SecurityOpt": o.SecurityOpt,
-			"Limits": o.Limits, "LogConfig": object{"Type": "json-file",
-				"Config": o.LogOpt}, "RestartPolicy": object{"Name": policy,
+			"Limits": o.Limits, "LogOpt": o.LogOpt,
+			"RestartPolicy": object{"Name": policy,
 				"MaximumRetryCount": retries}},
 		"NetworkSettings": object{"Networks": networks, "Ports": published,
 			"IPAddress": first["IPAddress"], "Gateway": first["Gateway"],
-			"MacAddress": first["MacAddress"]}}
-}
-
-func or(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
-}
-
-func hostname(b *engine.Container) string {
-	return or(b.Options.Hostname, b.Short())
-}
-
-func environment(b *engine.Container) []string {
-	return append(append([]string{}, b.Config.Env...), b.Options.Env...)
+			"MacAddress": first["MacAddress"]}}, nil
 }
 
 func inspectImage(e *engine.Engine, name string) (any, error) {
 	store, err := e.Images()
-	if err != nil {
-		return nil, err
+	var img *image.Image
+	if err == nil {
+		img, err = store.Get(name)
 	}
-	img, err := store.Get(name)
 	if err != nil {
 		return nil, err
 	}
 	return object{"Id": img.ID, "RepoTags": img.Refs, "Size": img.Size,
 		"Created": img.Config.Created, "Os": img.Config.OS,
 		"Architecture": img.Config.Architecture, "Config": img.Config.Config,
-		"RootFS": img.Config.RootFS, "Digest": img.Digest,
-		"GraphDriver": object{"Name": "overlay2", "Data": img.Layers}}, nil
+		"RootFS": img.Config.RootFS, "Digest": img.Digest}, nil
 }
 
 func inspectNetwork(e *engine.Engine, name string) (any, error) {
@@ -188,4 +143,9 @@ func inspectNetwork(e *engine.Engine, name string) (any, error) {
 		"IPAM": object{"Config": []object{{"Subnet": n.Subnet,
 			"Gateway": n.Gateway, "IPRange": n.IPRange}}},
 		"Labels": n.Labels, "Options": n.Options, "Containers": boxes}, nil
+}
+
+func inspectVolume(e *engine.Engine, name string) (any, error) {
+	v, err := e.Volume(name)
+	return v, err
 }

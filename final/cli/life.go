@@ -11,7 +11,6 @@ import (
 	"container-workshop/final/bundle"
 	"container-workshop/final/engine"
 	"container-workshop/final/monitor"
-	"container-workshop/final/network"
 
 	"github.com/urfave/cli/v2"
 )
@@ -83,19 +82,18 @@ func lifeCommands() []*cli.Command {
 }
 
 func removeCommand() *cli.Command {
-	var force, volumes bool
 	return command("rm,remove", "CONTAINER...", "remove containers", 1, -1,
-		[]cli.Flag{yes(&force, "force,f", "kill it if it runs"),
-			yes(&volumes, "volumes,v", "and its anonymous volumes")},
+		[]cli.Flag{yes(nil, "force,f", "kill it if it runs"),
+			yes(nil, "volumes,v", "and its anonymous volumes")},
 		func(c *cli.Context, e *engine.Engine) error {
-			return each(c, func(name string) error {
+			return each(c, e, "", func(name string) error {
 				b, err := e.Find(name)
 				if err == nil {
-					err = e.Remove(b, force, volumes)
+					err = e.Remove(b, c.Bool("force"), c.Bool("volumes"))
 				}
-				if force && errors.As(err, new(*engine.NotFound)) {
+				if c.Bool("force") && errors.As(err, new(*engine.NotFound)) {
 					fmt.Fprintln(os.Stderr, err)
-					err = nil
+					err = errSilent
 				}
 				return err
 			})
@@ -230,7 +228,7 @@ func portCommand() *cli.Command {
 				want += "/tcp"
 			}
 			found := false
-			for _, p := range ports(e, b) {
+			for _, p := range e.Ports(b) {
 				host, inside, _ := strings.Cut(p.String(), "->")
 				if want == "" {
 					fmt.Println(inside, "->", host)
@@ -247,89 +245,34 @@ func portCommand() *cli.Command {
 		})
 }
 
-// endpoints are a container's places on networks, as they are now.
-func endpoints(e *engine.Engine, b *engine.Container) (all map[string]*network.
-	Endpoint) {
-	all = map[string]*network.Endpoint{}
-	if b.State.Pid == 0 {
-		return all
-	}
-	networks, _ := e.Networks.List()
-	for _, n := range networks {
-		for _, point := range n.Endpoints {
-			if point.Container == b.ID {
-				all[n.Name] = point
-			}
-		}
-	}
-	return all
-}
-
-func ports(e *engine.Engine, b *engine.Container) (all []network.Port) {
-	for _, point := range endpoints(e, b) {
-		all = append(all, point.Ports...)
-	}
-	return all
-}
-
 func eventsCommand() *cli.Command {
-	var since, until string
-	var filters []string
 	return command("events", "", "print what happens", 0, 0, []cli.Flag{
-		text(&since, "since", "begin at `TIME`"),
-		text(&until, "until", "end at `TIME`"),
-		many(&filters, "filter,f", "only `KEY=VALUE`"),
-		text(nil, "format", "json, or a `TEMPLATE`")},
+		text(nil, "since", "begin at `TIME`"), filterFlag("type event image label container " +
+			"network volume"), formatFlag(),
+		text(nil, "until", "end at `TIME`")},
 		func(c *cli.Context, e *engine.Engine) error {
-			begin, err := engine.ParseTime(since)
-			end, bad := engine.ParseTime(until)
+			begin, err := engine.ParseTime(c.String("since"))
+			end, bad := engine.ParseTime(c.String("until"))
 			if err = errors.Join(err, bad); err != nil {
 				return err
 			}
-			var wrong error
-			err = e.Events(begin, end, func(event monitor.Event) {
-				ok, err := matches(filters, func(key, value string) (bool, error) {
-					return matchEvent(event, key, value)
-				})
-				if ok && err == nil {
-					err = printEvent(event, c.String("format"))
+			return e.Events(begin, end, func(v monitor.Event) error {
+				who := v.Actor.ID + "\n" + v.Actor.Attributes["name"]
+				list := pairs(v.Actor.Attributes)
+				r := row{"type": v.Type, "event": v.Action, "image": v.From,
+					"label": strings.Join(list, "\n"), "container": "",
+					"network": "", "volume": ""}
+				r[v.Type] += who
+				if !r.passes(c) {
+					return nil
 				}
-				wrong = errors.Join(wrong, err)
+				if format := c.String("format"); format != "" {
+					return printRow(os.Stdout, format, v)
+				}
+				_, err := fmt.Println(time.Unix(0, v.TimeNano).Format(
+					time.RFC3339Nano), v.Type, v.Action, v.Actor.ID,
+					"("+strings.Join(list, ", ")+")")
+				return err
 			})
-			return errors.Join(wrong, err)
 		})
-}
-
-func matchEvent(v monitor.Event, key, value string) (bool, error) {
-	name := v.Actor.Attributes["name"]
-	switch key {
-	case "type":
-		return v.Type == value, nil
-	case "event":
-		return v.Action == value, nil
-	case "container", "network", "volume":
-		return v.Type == key && (strings.HasPrefix(v.Actor.ID, value) ||
-			name == value), nil
-	case "image":
-		return v.From == value, nil
-	case "label":
-		k, want, given := strings.Cut(value, "=")
-		got, has := v.Actor.Attributes[k]
-		return has && (!given || got == want), nil
-	}
-	return false, fmt.Errorf("invalid filter '%s'", key)
-}
-
-func printEvent(v monitor.Event, format string) error {
-	if format != "" {
-		return printRow(format, v)
-	}
-	var pairs []string
-	for key, value := range v.Actor.Attributes {
-		pairs = append(pairs, key+"="+value)
-	}
-	at := time.Unix(0, v.TimeNano).Format("2006-01-02T15:04:05.000000000Z07:00")
-	fmt.Println(at, v.Type, v.Action, v.Actor.ID,
-		"("+strings.Join(sorted(pairs), ", ")+")")
-	return nil
 }

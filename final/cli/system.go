@@ -3,7 +3,6 @@ package cli
 import (
 	"bufio"
 	"cmp"
-	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -17,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// labelMap reads --label KEY=VALUE and --opt KEY=VALUE.
-func labelMap(list []string) map[string]string {
+// pairsOf reads --label KEY=VALUE and --opt KEY=VALUE.
+func pairsOf(list []string) map[string]string {
 	m := map[string]string{}
 	for _, text := range list {
 		key, value, _ := strings.Cut(text, "=")
@@ -29,9 +28,26 @@ func labelMap(list []string) map[string]string {
 
 func networkCommands() []*cli.Command {
 	var o network.Options
-	var labels, options, filters, aliases []string
-	var ip string
-	var force bool
+	var a engine.Attachment
+	var labels, options []string
+	plug := func(name, usage string, flags []cli.Flag, do func(*engine.Engine,
+		*engine.Container, string) error) *cli.Command {
+		return command(name, "NETWORK CONTAINER", usage, 2, 2, flags,
+			func(c *cli.Context, e *engine.Engine) error {
+				n, err := e.Networks.Get(c.Args().First())
+				if err != nil {
+					return err
+				}
+				b, err := e.Find(c.Args().Get(1))
+				if err == nil {
+					err = do(e, b, n.Name)
+				}
+				if err == nil {
+					e.Event("network", name, n.ID, "container", b.ID)
+				}
+				return err
+			})
+	}
 	return []*cli.Command{
 		command("create", "NETWORK", "make a network", 1, 1, []cli.Flag{
 			text(&o.Driver, "driver,d", "`DRIVER`: bridge"),
@@ -43,7 +59,7 @@ func networkCommands() []*cli.Command {
 			many(&options, "opt,o", "driver option `KEY=VALUE`")},
 			func(c *cli.Context, e *engine.Engine) error {
 				o.Name = c.Args().First()
-				o.Labels, o.Options = labelMap(labels), labelMap(options)
+				o.Labels, o.Options = pairsOf(labels), pairsOf(options)
 				n, err := e.Networks.Create(o)
 				if err == nil {
 					fmt.Println(n.ID)
@@ -51,98 +67,49 @@ func networkCommands() []*cli.Command {
 				}
 				return err
 			}),
-		command("ls,list", "", "list networks", 0, 0, listFlags(&filters),
-			func(c *cli.Context, e *engine.Engine) error {
-				return listNetworks(c, e, filters)
-			}),
+		command("ls,list", "", "list networks", 0, 0, listFlags(
+			"id name driver type label"), listNetworks),
 		inspectCommand("network"),
-		command("rm,remove", "NETWORK...", "remove networks", 1, -1, []cli.Flag{
-			yes(&force, "force,f", "it is no error if there is none")},
+		command("rm,remove", "NETWORK...", "remove networks", 1, -1, nil,
 			func(c *cli.Context, e *engine.Engine) error {
-				return each(c, func(name string) error {
-					err := e.Networks.Remove(name)
-					if err == nil {
-						e.Event("network", "destroy", name)
-					}
-					return err
-				})
+				return each(c, e, "network", e.Networks.Remove)
 			}),
-		command("connect", "NETWORK CONTAINER", "connect a container", 2, 2,
-			[]cli.Flag{text(&ip, "ip", "have `ADDRESS`"),
-				many(&aliases, "alias", "have `NAME` there, too")},
-			func(c *cli.Context, e *engine.Engine) error {
-				b, n, err := pair(c, e)
-				if err == nil {
-					err = e.Connect(b, engine.Attachment{Network: n.Name, IP: ip,
-						Aliases: aliases})
-				}
-				if err == nil {
-					e.Event("network", "connect", n.ID, "container", b.ID)
-				}
-				return err
+		plug("connect", "connect a container", []cli.Flag{
+			text(&a.IP, "ip", "have `ADDRESS`"),
+			many(&a.Aliases, "alias", "have `NAME` there, too")},
+			func(e *engine.Engine, b *engine.Container, name string) error {
+				a.Network = name
+				return e.Connect(b, a)
 			}),
-		command("disconnect", "NETWORK CONTAINER", "disconnect a container", 2,
-			2, []cli.Flag{yes(nil, "force,f", "at any rate")},
-			func(c *cli.Context, e *engine.Engine) error {
-				b, n, err := pair(c, e)
-				if err == nil {
-					err = e.Disconnect(b, n.Name)
-				}
-				if err == nil {
-					e.Event("network", "disconnect", n.ID, "container", b.ID)
-				}
-				return err
+		plug("disconnect", "disconnect a container", nil,
+			func(e *engine.Engine, b *engine.Container, name string) error {
+				return e.Disconnect(b, name)
 			}),
 	}
 }
 
-func pair(c *cli.Context, e *engine.Engine) (*engine.Container,
-	*network.Network, error) {
-	n, err := e.Networks.Get(c.Args().First())
-	if err != nil {
-		return nil, nil, err
-	}
-	b, err := e.Find(c.Args().Get(1))
-	return b, n, err
-}
-
-func listNetworks(c *cli.Context, e *engine.Engine, filters []string) error {
+func listNetworks(c *cli.Context, e *engine.Engine) error {
 	all, err := e.Networks.List()
 	var rows []row
 	for _, n := range all {
-		ok, wrong := matches(filters, func(key, v string) (bool, error) {
-			switch key {
-			case "name":
-				return strings.Contains(n.Name, v), nil
-			case "id":
-				return strings.HasPrefix(n.ID, v), nil
-			case "driver":
-				return n.Driver == v, nil
-			case "label":
-				return hasLabel(n.Labels, v), nil
-			case "type":
-				return (v == "builtin") == engine.Predefined(n.Name), nil
-			}
-			return false, fmt.Errorf("invalid filter '%s'", key)
-		})
-		if wrong != nil {
-			return wrong
+		kind := "custom"
+		if engine.Predefined(n.Name) {
+			kind = "builtin"
 		}
-		if ok {
-			rows = append(rows, row{"ID": short(n.ID, c.Bool("no-trunc")),
-				"Name": n.Name, "Driver": n.Driver, "Scope": "local",
-				"Labels": pairs(n.Labels), "Internal": fmt.Sprint(n.Internal),
-				"CreatedAt": n.Created.Local().Format(clock), "IPv6": "false"})
-		}
+		rows = append(rows, row{"ID": short(n.ID, c), "Name": n.Name,
+			"Driver": n.Driver, "Scope": "local", "Labels": strings.Join(
+				pairs(n.Labels), ","), "Internal": fmt.Sprint(n.Internal),
+			"CreatedAt": n.Created.Local().Format(clock), "id": n.ID,
+			"name": n.Name, "driver": n.Driver, "type": kind,
+			"label": strings.Join(pairs(n.Labels), "\n")})
 	}
-	return errors.Join(show(c, "ID", []string{"NETWORK ID", "ID", "NAME", "Name",
-		"DRIVER", "Driver", "SCOPE", "Scope"}, rows), err)
+	return join(show(c, "NETWORK ID=ID|NAME=Name|DRIVER=Driver|SCOPE=Scope",
+		rows), []error{err})
 }
 
 func volumeCommands() []*cli.Command {
 	var v engine.Volume
-	var labels, options, filters []string
-	var force, all bool
+	var labels, options []string
 	return []*cli.Command{
 		command("create", "[VOLUME]", "make a volume", 0, 1, []cli.Flag{
 			text(&v.Driver, "driver,d", "`DRIVER`: local"),
@@ -151,7 +118,7 @@ func volumeCommands() []*cli.Command {
 			many(&options, "opt,o", "driver option")},
 			func(c *cli.Context, e *engine.Engine) error {
 				v.Name = cmp.Or(c.Args().First(), v.Name)
-				v.Labels, v.Options = labelMap(labels), labelMap(options)
+				v.Labels, v.Options = pairsOf(labels), pairsOf(options)
 				made, _, err := e.CreateVolume(v)
 				if err == nil {
 					fmt.Println(made.Name)
@@ -159,155 +126,102 @@ func volumeCommands() []*cli.Command {
 				}
 				return err
 			}),
-		command("ls,list", "", "list volumes", 0, 0, listFlags(&filters),
-			func(c *cli.Context, e *engine.Engine) error {
-				return listVolumes(c, e, filters)
-			}),
+		command("ls,list", "", "list volumes", 0, 0, listFlags(
+			"name driver dangling label"), listVolumes),
 		inspectCommand("volume"),
-		command("rm,remove", "VOLUME...", "remove volumes", 1, -1, []cli.Flag{
-			yes(&force, "force,f", "it is no error if there is none")},
+		command("rm,remove", "VOLUME...", "remove volumes", 1, -1,
+			[]cli.Flag{yes(nil, "force,f", "it is no error if there is none")},
 			func(c *cli.Context, e *engine.Engine) error {
-				return each(c, func(name string) error {
-					if _, gone := e.Volume(name); gone != nil && force {
+				return each(c, e, "volume", func(name string) error {
+					if _, gone := e.Volume(name); gone != nil && c.Bool("force") {
 						return nil
 					}
-					err := e.RemoveVolume(name)
-					if err == nil {
-						e.Event("volume", "destroy", name)
-					}
-					return err
+					return e.RemoveVolume(name)
 				})
 			}),
-		command("prune", "", "remove volumes that nobody uses", 0, 0,
-			[]cli.Flag{yes(&force, "force,f", "do not ask"),
-				yes(&all, "all,a", "also those with a name")},
-			func(c *cli.Context, e *engine.Engine) error {
-				if !agreed(force, "all volumes that no container uses") {
-					return nil
-				}
-				names, freed, err := e.PruneVolumes(all)
-				printPruned("Deleted Volumes:", names)
-				fmt.Println("Total reclaimed space:", size(freed))
-				return err
-			}),
+		pruner("volumes that no container uses", yes(nil, "all,a",
+			"also those with a name"), func(c *cli.Context,
+			e *engine.Engine) (p engine.Pruned, err error) {
+			p.Volumes, p.Freed, err = e.PruneVolumes(c.Bool("all"))
+			return p, err
+		}),
 	}
 }
 
-func listVolumes(c *cli.Context, e *engine.Engine, filters []string) error {
+func listVolumes(c *cli.Context, e *engine.Engine) error {
 	all, bad := e.Volumes()
 	var rows []row
 	for _, v := range all {
-		ok, wrong := matches(filters, func(key, value string) (bool, error) {
-			switch key {
-			case "name":
-				return strings.Contains(v.Name, value), nil
-			case "dangling":
-				return (len(e.VolumeUsers(v.Name)) == 0) == (value == "true"), nil
-			case "driver":
-				return v.Driver == value, nil
-			case "label":
-				return hasLabel(v.Labels, value), nil
+		rows = append(rows, row{"Name": v.Name, "Driver": v.Driver,
+			"Scope": "local", "Mountpoint": v.Mountpoint, "Labels": strings.Join(
+				pairs(v.Labels), ","), "name": v.Name, "driver": v.Driver,
+			"dangling": fmt.Sprint(len(e.VolumeUsers(v.Name)) == 0),
+			"label":    strings.Join(pairs(v.Labels), "\n")})
+	}
+	columns := "DRIVER=Driver|VOLUME NAME=Name"
+	if c.Bool("quiet") {
+		columns = "VOLUME NAME=Name"
+	}
+	return join(show(c, columns, rows), bad)
+}
+
+// pruner is a command that asks, unless it was told not to, and prunes.
+func pruner(what string, flag cli.Flag, prune func(*cli.Context,
+	*engine.Engine) (engine.Pruned, error)) *cli.Command {
+	return command("prune", "", "remove "+what, 0, 0, []cli.Flag{flag,
+		yes(nil, "volumes", "and anonymous volumes"),
+		yes(nil, "force,f", "do not ask")},
+		func(c *cli.Context, e *engine.Engine) error {
+			if !c.Bool("force") {
+				fmt.Printf("WARNING! This will remove all %s.\nAre you sure you "+
+					"want to continue? [y/N] ", what)
+				answer, _ := bufio.NewReader(os.Stdin).ReadString('\n')
+				if !strings.EqualFold(strings.TrimSpace(answer), "y") {
+					return nil
+				}
 			}
-			return false, fmt.Errorf("invalid filter '%s'", key)
+			p, err := prune(c, e)
+			for i, names := range [][]string{p.Containers, p.Networks, p.Volumes,
+				p.Images} {
+				if len(names) > 0 {
+					fmt.Println("Deleted " + []string{"Containers", "Networks",
+						"Volumes", "Images"}[i] + ":\n" +
+						strings.Join(names, "\n") + "\n")
+				}
+			}
+			fmt.Println("Total reclaimed space:", size(p.Freed))
+			return err
 		})
-		if wrong != nil {
-			return wrong
-		}
-		if ok {
-			rows = append(rows, row{"Name": v.Name, "Driver": v.Driver,
-				"Scope": "local", "Mountpoint": v.Mountpoint,
-				"Labels": pairs(v.Labels)})
-		}
-	}
-	return errors.Join(show(c, "Name", []string{"DRIVER", "Driver",
-		"VOLUME NAME", "Name"}, rows), errors.Join(bad...))
-}
-
-// agreed asks, unless it was told not to.
-func agreed(force bool, what string) bool {
-	if force {
-		return true
-	}
-	fmt.Printf("WARNING! This will remove %s.\nAre you sure you want to "+
-		"continue? [y/N] ", what)
-	answer, _ := bufio.NewReader(os.Stdin).ReadString('\n')
-	return strings.EqualFold(strings.TrimSpace(answer), "y")
-}
-
-func printPruned(title string, names []string) {
-	if len(names) > 0 {
-		fmt.Println(title + "\n" + strings.Join(names, "\n") + "\n")
-	}
 }
 
 func systemCommands() []*cli.Command {
-	return []*cli.Command{
-		group("system", "all of it", []*cli.Command{dfCommand(),
-			pruneCommand(), infoCommand(), eventsCommand()}),
-		infoCommand(),
+	return []*cli.Command{infoCommand(),
+		group("system", "all of it", []*cli.Command{dfCommand(), infoCommand(),
+			eventsCommand(), pruner("stopped containers, unused networks and "+
+				"images", yes(nil, "all,a", "also images with a name"),
+				func(c *cli.Context, e *engine.Engine) (engine.Pruned, error) {
+					return e.Prune(c.Bool("all"), c.Bool("volumes"))
+				})}),
 		command("version", "", "say which version this is", 0, 0, []cli.Flag{
 			text(nil, "format,f", "json, or a `TEMPLATE`")},
 			func(c *cli.Context, _ *engine.Engine) error {
-				v := row{"Version": Version, "GoVersion": runtime.Version(),
-					"Os": runtime.GOOS, "Arch": runtime.GOARCH}
-				if f := c.String("format"); f != "" {
-					return printRow(f, v)
-				}
-				fmt.Printf("minidocker\n Version:    %s\n Go version: %s\n "+
-					"OS/Arch:    %s/%s\n", Version, v["GoVersion"], v["Os"],
-					v["Arch"])
-				return nil
+				return printRow(os.Stdout, cmp.Or(c.String("format"),
+					"minidocker\n Version:    {{.Version}}\n Go version: "+
+						"{{.GoVersion}}\n OS/Arch:    {{.Os}}/{{.Arch}}"),
+					row{"Version": Version, "GoVersion": runtime.Version(),
+						"Os": runtime.GOOS, "Arch": runtime.GOARCH})
 			}),
 		command("completion", "bash|zsh|fish", "print what a shell needs to "+
 			"complete words", 1, 1, nil, completion),
 	}
 }
 
-func pruneCommand() *cli.Command {
-	var all, force, volumes bool
-	return command("prune", "", "remove what nobody uses", 0, 0, []cli.Flag{
-		yes(&all, "all,a", "also images with a name"),
-		yes(&volumes, "volumes", "also anonymous volumes"),
-		yes(&force, "force,f", "do not ask")},
-		func(c *cli.Context, e *engine.Engine) error {
-			if !agreed(force, "all stopped containers, unused networks and "+
-				"images") {
-				return nil
-			}
-			p, err := e.Prune(all, volumes)
-			printPruned("Deleted Containers:", p.Containers)
-			printPruned("Deleted Networks:", p.Networks)
-			printPruned("Deleted Volumes:", p.Volumes)
-			printPruned("Deleted Images:", p.Images)
-			fmt.Println("Total reclaimed space:", size(p.Freed))
-			return err
-		})
-}
-
 // dfCommand adds up sizes.
 func dfCommand() *cli.Command {
-	return command("df", "", "show what is on the disk", 0, 0, []cli.Flag{
-		text(nil, "format", "json, table, or a `TEMPLATE`")},
+	return command("df", "", "show what is on the disk", 0, 0,
+		[]cli.Flag{formatFlag()},
 		func(c *cli.Context, e *engine.Engine) error {
-			images, err := e.Images()
-			if err != nil {
-				return err
-			}
-			uses := []engine.Usage{{Type: "Images"}, {Type: "Containers"},
-				{Type: "Local Volumes"}}
-			all, bad := images.List()
-			for _, img := range all {
-				uses[0].Add(img.Size, e.ImageUser(img.ID) != "")
-			}
-			boxes, wrong := e.List()
-			for _, b := range boxes {
-				uses[1].Add(b.UpperSize(), b.State.Running())
-			}
-			volumes, more := e.Volumes()
-			for _, v := range volumes {
-				uses[2].Add(engine.Size(v.Mountpoint),
-					len(e.VolumeUsers(v.Name)) > 0)
-			}
+			uses, err := e.DiskUsage()
 			var rows []row
 			for _, u := range uses {
 				rows = append(rows, row{"Type": u.Type, "Size": size(u.Bytes),
@@ -316,11 +230,26 @@ func dfCommand() *cli.Command {
 					"Reclaimable": fmt.Sprintf("%s (%d%%)", size(u.Free),
 						u.Free*100/max(u.Bytes, 1))})
 			}
-			return errors.Join(show(c, "Type", []string{"TYPE", "Type", "TOTAL",
-				"TotalCount", "ACTIVE", "Active", "SIZE", "Size", "RECLAIMABLE",
-				"Reclaimable"}, rows), bad, errors.Join(append(wrong, more...)...))
+			return join(show(c, "TYPE=Type|TOTAL=TotalCount|ACTIVE=Active|"+
+				"SIZE=Size|RECLAIMABLE=Reclaimable", rows), []error{err})
 		})
 }
+
+const infoText = `Containers: {{.Containers}}
+ Running: {{.ContainersRunning}}
+ Paused: {{.ContainersPaused}}
+ Stopped: {{.ContainersStopped}}
+Images: {{.Images}}
+Server Version: {{.ServerVersion}}
+Storage Driver: {{.Driver}}
+Cgroup Version: {{.CgroupVersion}}
+Kernel Version: {{.KernelVersion}}
+Architecture: {{.Architecture}}
+CPUs: {{.NCPU}}
+Total Memory: {{.MemTotal}} bytes
+Root Dir: {{.DockerRootDir}}
+State Dir: {{.StateDir}}
+Rootless: {{.Rootless}}`
 
 func infoCommand() *cli.Command {
 	return command("info", "", "say what this machine and the engine are", 0, 0,
@@ -331,70 +260,56 @@ func infoCommand() *cli.Command {
 			for _, b := range boxes {
 				states[b.State.Status]++
 			}
-			images, err := e.Images()
-			n := 0
-			if err == nil {
-				list, wrong := images.List()
-				n, err = len(list), wrong
-			}
+			uses, err := e.DiskUsage()
 			version := "1"
 			if cgroups.V2() {
 				version = "2"
 			}
 			var host unix.Utsname
 			unix.Uname(&host)
-			kernel := unix.ByteSliceToString(host.Release[:])
-			info := object{"ServerVersion": Version, "Containers": len(boxes),
-				"ContainersRunning": states["running"],
-				"ContainersPaused":  states["paused"],
-				"ContainersStopped": len(boxes) - states["running"] -
-					states["paused"], "Images": n, "Driver": "overlay2",
-				"CgroupVersion": version, "KernelVersion": kernel,
-				"OSType": "linux", "Architecture": runtime.GOARCH,
-				"NCPU": engine.CPUs(), "MemTotal": engine.Memory(),
-				"DockerRootDir": e.Data, "StateDir": e.Run,
-				"Rootless": e.Rootless}
-			err = errors.Join(append(bad, err)...)
-			if f := c.String("format"); f != "" {
-				return errors.Join(printRow(f, info), err)
+			images := 0
+			if len(uses) > 0 {
+				images = uses[0].Count
 			}
-			fmt.Printf("Containers: %d\n Running: %d\n Paused: %d\n Stopped: "+
-				"%d\nImages: %d\nServer Version: %s\nStorage Driver: overlay2\n"+
-				"Logging Driver: json-file\nCgroup Version: %s\nKernel Version: "+
-				"%s\nArchitecture: %s\nCPUs: %d\nTotal Memory: %s\nRoot Dir: %s\n"+
-				"State Dir: %s\nRootless: %v\n", len(boxes), states["running"],
-				states["paused"], info["ContainersStopped"], n, Version, version,
-				kernel, runtime.GOARCH, engine.CPUs(), binary(engine.Memory()),
-				e.Data, e.Run, e.Rootless)
-			return err
+			return join(printRow(os.Stdout, cmp.Or(c.String("format"), infoText),
+				object{"ServerVersion": Version, "Containers": len(boxes),
+					"ContainersRunning": states["running"], "Images": images,
+					"ContainersPaused": states["paused"],
+					"ContainersStopped": len(boxes) - states["running"] -
+						states["paused"], "Driver": "overlay2", "OSType": "linux",
+					"CgroupVersion": version, "Architecture": runtime.GOARCH,
+					"KernelVersion": unix.ByteSliceToString(host.Release[:]),
+					"NCPU":          runtime.NumCPU(), "MemTotal": engine.Memory(),
+					"DockerRootDir": e.Data, "StateDir": e.Run,
+					"Rootless": e.Rootless}), append(bad, err))
 		})
 }
 
-// completion prints scripts that ask us for the words.
-func completion(c *cli.Context, _ *engine.Engine) error {
-	switch shell := c.Args().First(); shell {
-	case "bash":
-		fmt.Print(`_minidocker() {
+const bashCompletion = `_minidocker() {
   COMPREPLY=($(compgen -W "$("${COMP_WORDS[@]:0:$COMP_CWORD}" \
     --generate-bash-completion 2>/dev/null)" -- "${COMP_WORDS[COMP_CWORD]}"))
 }
 complete -o bashdefault -o default -F _minidocker minidocker
-`)
-	case "zsh":
-		fmt.Print(`#compdef minidocker
+`
+
+const zshCompletion = `#compdef minidocker
 _minidocker() {
   local -a words_; words_=("${(@f)$("${(@)words[1,$CURRENT-1]}" \
     --generate-bash-completion 2>/dev/null)}")
   compadd -- "${(@)words_%%:*}" || _files
 }
 compdef _minidocker minidocker
-`)
-	case "fish":
-		s, err := c.App.ToFishCompletion()
-		fmt.Print(s)
-		return err
-	default:
-		return fmt.Errorf("no completion for %q: bash, zsh or fish", shell)
+`
+
+// completion prints scripts that ask us for the words.
+func completion(c *cli.Context, _ *engine.Engine) error {
+	fish, err := c.App.ToFishCompletion()
+	script, ok := map[string]string{"bash": bashCompletion,
+		"zsh": zshCompletion, "fish": fish}[c.Args().First()]
+	if !ok {
+		return fmt.Errorf("no completion for %q: bash, zsh or fish",
+			c.Args().First())
 	}
-	return nil
+	fmt.Print(script)
+	return err
 }

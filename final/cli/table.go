@@ -2,71 +2,77 @@ package cli
 
 import (
 	"encoding/json"
-	"fmt"
-	"math"
+	"errors"
+	"maps"
 	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
 	"text/template"
-	"time"
 
+	"github.com/docker/go-units"
 	"github.com/urfave/cli/v2"
 )
 
-// row is one line of a listing: Docker's keys for --format.
+// row is one line of a listing: Docker's keys for --format begin with capital
+// letters, those for --filter with small ones; their values are lists of lines.
 type row map[string]string
 
-// listFlags are what Docker's listings have in common.
-func listFlags(filters *[]string) []cli.Flag {
-	return []cli.Flag{yes(nil, "quiet,q", "only IDs or names"),
-		yes(nil, "no-trunc", "whole IDs and commands"),
-		text(nil, "format", "json, table, or a `TEMPLATE`"),
-		many(filters, "filter,f", "only `KEY=VALUE`")}
+func filterFlag(keys string) cli.Flag {
+	return &cli.GenericFlag{Name: "filter", Aliases: []string{"f"},
+		Usage: "only `KEY=VALUE`, KEY is one of " + keys,
+		Value: &values{to: new([]string), keys: keys}}
 }
 
-// show prints rows. Columns are a heading and a key in turn; with -q only the
-// key quiet is printed.
-func show(c *cli.Context, quiet string, columns []string, rows []row) error {
+func formatFlag() cli.Flag {
+	return text(nil, "format", "json, table, or a `TEMPLATE`")
+}
+
+// listFlags are what Docker's listings have in common.
+func listFlags(keys string, more ...cli.Flag) []cli.Flag {
+	return append(more, yes(nil, "quiet,q", "only IDs or names"), filterFlag(keys),
+		yes(nil, "no-trunc", "whole IDs and commands"), formatFlag())
+}
+
+// show prints the rows that pass --filter. Columns are HEADING=Key|...; with
+// -q only the first key is printed.
+func show(c *cli.Context, columns string, rows []row) error {
+	title, keys := row{}, []string{}
+	for column := range strings.SplitSeq(columns, "|") {
+		heading, key, _ := strings.Cut(column, "=")
+		title[key], keys = heading, append(keys, "{{."+key+"}}")
+	}
 	format := c.String("format")
 	if c.Bool("quiet") && format == "" {
-		format = "{{." + quiet + "}}"
-	}
-	title := row{}
-	for i := 0; i < len(columns); i += 2 {
-		title[columns[i+1]] = columns[i]
+		format = keys[0]
 	}
 	form, table := strings.CutPrefix(format, "table")
 	if form = strings.TrimSpace(form); form == "" {
-		for i := 1; i < len(columns); i += 2 {
-			form += "\t{{." + columns[i] + "}}"
-		}
-		form, table = form[1:], true
+		form, table = strings.Join(keys, "\t"), true
 	}
-	if !table {
-		for _, r := range rows {
-			if err := printRow(form, r); err != nil {
+	w := tabwriter.NewWriter(os.Stdout, 10, 1, 3, ' ', 0)
+	defer w.Flush()
+	if table {
+		rows = append([]row{title}, rows...)
+	}
+	for i, r := range rows {
+		ok := i == 0 && table || r.passes(c)
+		maps.DeleteFunc(r, func(key, _ string) bool { return key[0] >= 'a' })
+		if ok {
+			if err := printRow(w, form, r); err != nil {
 				return err
 			}
 		}
-		return nil
 	}
-	t, err := parse(form)
-	if err != nil {
-		return err
-	}
-	w := tabwriter.NewWriter(os.Stdout, 10, 1, 3, ' ', 0)
-	for _, r := range append([]row{title}, rows...) {
-		if err := t.Execute(w, r); err != nil {
-			return err
-		}
-		fmt.Fprintln(w)
-	}
-	return w.Flush()
+	return nil
 }
 
-// parse reads a template, in which \t is a tabulator.
-func parse(format string) (*template.Template, error) {
+// printRow prints v as JSON or as a template says, in which \t is a tabulator.
+func printRow(w interface{ Write([]byte) (int, error) }, format string,
+	v any) error {
+	if format == "json" {
+		return json.NewEncoder(w).Encode(v)
+	}
 	format = strings.NewReplacer(`\t`, "\t", `\n`, "\n").Replace(format)
 	t, err := template.New("").Option("missingkey=error").Funcs(template.FuncMap{
 		"json": func(v any) (string, error) {
@@ -74,127 +80,53 @@ func parse(format string) (*template.Template, error) {
 			return string(data), err
 		}, "upper": strings.ToUpper, "lower": strings.ToLower,
 		"join": strings.Join, "split": strings.Split,
-	}).Parse(format)
-	if err != nil {
-		err = fmt.Errorf("template parsing error: %w", err)
-	}
-	return t, err
-}
-
-// printRow prints v as JSON or as a template says.
-func printRow(format string, v any) error {
-	if format == "json" {
-		data, err := json.Marshal(v)
-		fmt.Println(string(data))
-		return err
-	}
-	t, err := parse(format)
+	}).Parse(format + "\n")
 	if err == nil {
-		err = t.Execute(os.Stdout, v)
-		fmt.Println()
+		err = t.Execute(w, v)
 	}
 	return err
 }
 
-// matches says whether something passes all --filter: of those with the same
-// key one is enough, as in Docker.
-func matches(filters []string, match func(key, value string) (bool,
-	error)) (bool, error) {
+// passes says whether a row passes all --filter: of those with the same key
+// one is enough, as in Docker.
+func (r row) passes(c *cli.Context) bool {
+	filters, _ := c.Generic("filter").(*values)
+	if filters == nil {
+		return true
+	}
 	passed := map[string]bool{}
-	for _, filter := range filters {
-		key, value, ok := strings.Cut(filter, "=")
-		if !ok {
-			return false, fmt.Errorf("invalid filter '%s': it must be "+
-				"KEY=VALUE", filter)
-		}
-		yes, err := match(key, value)
-		if err != nil {
-			return false, err
-		}
-		passed[key] = passed[key] || yes
-	}
-	for _, yes := range passed {
-		if !yes {
-			return false, nil
+	for _, filter := range *filters.to {
+		key, want, _ := strings.Cut(filter, "=")
+		for v := range strings.SplitSeq(r[key], "\n") {
+			passed[key] = passed[key] || v == want ||
+				key == "id" && strings.HasPrefix(v, want) ||
+				key == "name" && strings.Contains(v, strings.Trim(want, "^/$")) ||
+				key == "label" && strings.HasPrefix(v, want+"=")
 		}
 	}
-	return true, nil
+	return !slices.Contains(slices.Collect(maps.Values(passed)), false)
 }
 
-// hasLabel is the filter label=KEY[=VALUE].
-func hasLabel(labels map[string]string, filter string) bool {
-	key, want, given := strings.Cut(filter, "=")
-	got, has := labels[key]
-	return has && (!given || got == want)
-}
-
-func sorted(list []string) []string {
+// pairs are a map's keys and values, in order.
+func pairs(m map[string]string) (list []string) {
+	for key, value := range m {
+		list = append(list, key+"="+value)
+	}
 	slices.Sort(list)
 	return list
 }
 
-// pairs are a map's keys and values, as Docker lists labels.
-func pairs(m map[string]string) string {
-	var list []string
-	for key, value := range m {
-		list = append(list, key+"="+value)
+func short(id string, c *cli.Context) string {
+	if c.Bool("no-trunc") {
+		return id
 	}
-	return strings.Join(sorted(list), ",")
+	id = strings.TrimPrefix(id, "sha256:")
+	return id[:min(12, len(id))]
 }
 
-func short(id string, whole bool) string {
-	if id = strings.TrimPrefix(id, "sha256:"); !whole && len(id) > 12 {
-		id = id[:12]
-	}
-	return id
-}
+func size[T int64 | uint64](n T) string { return units.HumanSize(float64(n)) }
 
-// ago is how long ago something was, in Docker's words.
-func ago(t time.Time) string {
-	d := time.Since(t)
-	n, hours := int(d.Seconds()), int(math.Round(d.Hours()))
-	switch {
-	case n < 1:
-		return "Less than a second"
-	case n == 1:
-		return "1 second"
-	case n < 60:
-		return fmt.Sprintf("%d seconds", n)
-	case n < 120:
-		return "About a minute"
-	case n < 3600:
-		return fmt.Sprintf("%d minutes", n/60)
-	case hours == 1:
-		return "About an hour"
-	case hours < 48:
-		return fmt.Sprintf("%d hours", hours)
-	case hours < 24*14:
-		return fmt.Sprintf("%d days", hours/24)
-	case hours < 24*30*2:
-		return fmt.Sprintf("%d weeks", hours/24/7)
-	case hours < 24*365*2:
-		return fmt.Sprintf("%d months", hours/24/30)
-	}
-	return fmt.Sprintf("%d years", int(d.Hours())/24/365)
-}
-
-// human is a size in powers of base, 1000 or 1024.
-func human(n, base float64, units string) string {
-	list := strings.Fields(units)
-	i := 0
-	for ; n >= base && i < len(list)-1; i++ {
-		n /= base
-	}
-	if base == 1000 {
-		return fmt.Sprintf("%.3g%s", n, list[i])
-	}
-	return fmt.Sprintf("%.4g%s", n, list[i])
-}
-
-func size[T int64 | uint64](n T) string {
-	return human(float64(n), 1000, "B kB MB GB TB PB EB")
-}
-
-func binary(n uint64) string {
-	return human(float64(n), 1024, "B KiB MiB GiB TiB PiB EiB")
+// join is errors.Join for one more list.
+func join(err error, more []error) error {
+	return errors.Join(append([]error{err}, more...)...)
 }

@@ -4,13 +4,12 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"container-workshop/final/bundle"
+	"container-workshop/final/layers"
 	"container-workshop/final/monitor"
 	"container-workshop/final/runtime"
 
@@ -279,23 +278,7 @@ func (e *Engine) forget(c *Container, volumes bool) error {
 	if volumes {
 		err = cmp.Or(err, e.removeAnonymous(c))
 	}
-	return cmp.Or(err, removeAll(gone))
-}
-
-// removeAll removes a tree that belonged to a container: overlayfs leaves its
-// work directory closed, and a container may do so with any other.
-func removeAll(dir string) error {
-	err := os.RemoveAll(dir)
-	if err == nil || os.Geteuid() == 0 {
-		return err
-	}
-	filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
-		if err == nil && d.IsDir() {
-			os.Chmod(name, 0o700)
-		}
-		return nil
-	})
-	return os.RemoveAll(dir)
+	return cmp.Or(err, layers.RemoveAll(gone))
 }
 
 // Rename gives the container another name.

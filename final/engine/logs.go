@@ -156,7 +156,7 @@ func (c *Container) attributes() map[string]string {
 // Events calls each with what has happened since then, and goes on until the
 // other time, which may be in the future; none is never.
 func (e *Engine) Events(since, until time.Time,
-	each func(monitor.Event)) error {
+	each func(monitor.Event) error) (failed error) {
 	begin := time.Now()
 	read := func(data []byte) {
 		var event monitor.Event
@@ -168,7 +168,7 @@ func (e *Engine) Events(since, until time.Time,
 			!until.IsZero() && at.After(until) {
 			return
 		}
-		each(event)
+		failed = errors.Join(failed, each(event))
 	}
 	older := &follower{name: e.Run + "/events.1"}
 	newer := &follower{name: e.Run + "/events"}
@@ -178,7 +178,7 @@ func (e *Engine) Events(since, until time.Time,
 		if err == nil {
 			err = newer.lines(read)
 		}
-		if err != nil || done {
+		if err = errors.Join(err, failed); err != nil || done {
 			return err
 		}
 		time.Sleep(50 * time.Millisecond)

@@ -229,3 +229,26 @@ func (e *Engine) Disconnect(c *Container, name string) error {
 		return nil
 	})
 }
+
+// Endpoints are a container's places on networks, as they are now.
+func (e *Engine) Endpoints(c *Container) map[string]*network.Endpoint {
+	all := map[string]*network.Endpoint{}
+	if c.State.Pid == 0 {
+		return all
+	}
+	networks, _ := e.Networks.List()
+	for _, n := range networks {
+		if point := n.Member(c.ID); point != nil {
+			all[n.Name] = point
+		}
+	}
+	return all
+}
+
+// Ports are those it has published.
+func (e *Engine) Ports(c *Container) (all []network.Port) {
+	for _, point := range e.Endpoints(c) {
+		all = append(all, point.Ports...)
+	}
+	return all
+}

@@ -2,11 +2,11 @@ package engine
 
 import (
 	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 
 	"container-workshop/final/image"
+	"container-workshop/final/layers"
 	"container-workshop/final/monitor"
 	"container-workshop/final/runtime"
 )
@@ -26,7 +26,7 @@ func (e *Engine) Prune(allImages, volumes bool) (p Pruned, err error) {
 		if c.State.Running() {
 			continue
 		}
-		size := c.UpperSize()
+		size, _ := c.Sizes()
 		if gone := e.Remove(c, false, false); gone != nil {
 			err = errors.Join(err, gone)
 			continue
@@ -69,7 +69,7 @@ func (e *Engine) PruneVolumes(all bool) (names []string, freed int64,
 	err error) {
 	list, bad := e.Volumes()
 	for _, v := range list {
-		size := Size(v.Mountpoint)
+		size, _ := image.DiskUse(v.Mountpoint)
 		if (all || v.Anonymous) && e.RemoveVolume(v.Name) == nil {
 			names, freed = append(names, v.Name), freed+size
 		}
@@ -141,7 +141,7 @@ func (e *Engine) sweep() (err error) {
 		}
 	}
 	for _, dir := range leftovers {
-		err = errors.Join(err, removeAll(dir))
+		err = errors.Join(err, layers.RemoveAll(dir))
 	}
 	links, _ := os.ReadDir(e.names())
 	for _, link := range links {
@@ -158,21 +158,16 @@ func (e *Engine) sweep() (err error) {
 	}))
 }
 
-// Size is how many bytes a tree has on the disk.
-func Size(dir string) (n int64) {
-	filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
-		if err == nil && d.Type().IsRegular() {
-			if info, err := d.Info(); err == nil {
-				n += info.Size()
-			}
+// Sizes are the bytes that the container has written, and all it sees.
+func (c *Container) Sizes() (upper, all int64) {
+	for i, dir := range append([]string{c.dir + "/upper"}, c.Layers...) {
+		n, _ := image.DiskUse(dir) // it changes while we look
+		if all += n; i == 0 {
+			upper = n
 		}
-		return nil
-	})
-	return n
+	}
+	return upper, all
 }
-
-// UpperSize is what the container has written.
-func (c *Container) UpperSize() int64 { return Size(c.dir + "/upper") }
 
 // Usage adds up what one kind of object has on the disk.
 type Usage struct {
@@ -181,8 +176,7 @@ type Usage struct {
 	Bytes, Free   int64
 }
 
-// Add counts one more object; what is in use cannot be freed.
-func (u *Usage) Add(size int64, used bool) {
+func (u *Usage) add(size int64, used bool) {
 	u.Count++
 	u.Bytes += size
 	if used {
@@ -190,4 +184,29 @@ func (u *Usage) Add(size int64, used bool) {
 	} else {
 		u.Free += size
 	}
+}
+
+// DiskUsage is what images, containers and volumes have.
+func (e *Engine) DiskUsage() ([]Usage, error) {
+	uses := []Usage{{Type: "Images"}, {Type: "Containers"},
+		{Type: "Local Volumes"}}
+	images, err := e.Images()
+	if err != nil {
+		return nil, err
+	}
+	all, err := images.List()
+	for _, img := range all {
+		uses[0].add(img.Size, e.ImageUser(img.ID) != "")
+	}
+	boxes, bad := e.List()
+	for _, c := range boxes {
+		upper, _ := c.Sizes()
+		uses[1].add(upper, c.State.Running())
+	}
+	volumes, more := e.Volumes()
+	for _, v := range volumes {
+		n, _ := image.DiskUse(v.Mountpoint)
+		uses[2].add(n, len(e.VolumeUsers(v.Name)) > 0)
+	}
+	return uses, errors.Join(append(append(bad, more...), err)...)
 }

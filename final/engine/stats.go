@@ -6,7 +6,6 @@ import (
 	"math"
 	"os"
 	"os/exec"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -92,9 +91,6 @@ func Memory() uint64 {
 	}
 	return math.MaxUint64
 }
-
-// CPUs is how many CPUs this machine has.
-func CPUs() int { return runtime.NumCPU() }
 
 // Top asks ps(1) of the host for the processes of a container, as Docker does.
 // Its options must leave the column PID in.

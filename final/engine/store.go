@@ -176,6 +176,21 @@ func (e *Engine) List() (list []*Container, bad []error) {
 	return list, bad
 }
 
+// Some are the containers that are named, or all.
+func (e *Engine) Some(names []string) (some []*Container, err error) {
+	if len(names) == 0 {
+		some, bad := e.List()
+		return some, errors.Join(bad...)
+	}
+	for _, name := range names {
+		c, bad := e.Find(name)
+		if err = errors.Join(err, bad); bad == nil {
+			some = append(some, c)
+		}
+	}
+	return some, err
+}
+
 // correct makes the record true again. A container that ran without its monitor
 // when it ended, because somebody killed both, has ended nobody knows how. One
 // whose monitor is alive will be recorded by that in a moment.

@@ -12,6 +12,7 @@ import (
 
 	"container-workshop/final/bundle"
 	"container-workshop/final/image"
+	"container-workshop/final/layers"
 	"container-workshop/final/monitor"
 )
 
@@ -125,7 +126,7 @@ func (e *Engine) RemoveVolume(name string) error {
 			strings.Join(users, ", "))
 	}
 	err := os.Remove(e.volume(name) + "/volume.json")
-	return cmp.Or(err, removeAll(e.volume(name)))
+	return cmp.Or(err, layers.RemoveAll(e.volume(name)))
 }
 
 // makeVolumes makes what the container mounts: named volumes that are missing,
