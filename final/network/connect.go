@@ -156,13 +156,14 @@ func plug(n *Network, e *Endpoint, mac net.HardwareAddr, box int,
 	if err == nil && !n.Internal {
 		err = defaultRoute(b, e)
 	}
-	// A link carries its first packet when the kernel's linkwatch has seen
-	// both ends up. Who sends before loses it, and waits a second for the next.
+	// A link carries its first packet when the kernel's linkwatch has seen it
+	// up. Who sends before loses it, and waits a second for the next.
 	up := func(l netlink.Link, err error) bool {
 		return err != nil || l.Attrs().OperState == netlink.OperUp
 	}
 	for i := 0; i < 100 && err == nil && !(up(b.LinkByName(e.Link)) &&
-		up(netlink.LinkByName(cable.Name))); i++ {
+		up(netlink.LinkByName(cable.Name)) &&
+		up(netlink.LinkByName(n.Bridge))); i++ {
 		time.Sleep(time.Millisecond)
 	}
 	return failed("set up "+e.Link+" in the container", err)
