@@ -21,13 +21,19 @@ import (
 
 // Engines call us several times for each container. So we begin before all
 // packages that only the engine needs, and do without most: Go initialises
-// what is ready in the order of the import paths.
+// what is ready in the order of the import paths. This goroutine keeps to one
+// thread until that is done, which costs a switch of threads each time that it
+// waits; so another one does the work.
 func init() {
-	if filepath.Base(os.Args[0]) == "minirunc" {
-		os.Exit(Main(os.Args[1:]))
-	} else if len(os.Args) > 1 && os.Args[1] == "runtime" {
-		os.Exit(Main(os.Args[2:]))
+	args := os.Args[1:]
+	if filepath.Base(os.Args[0]) != "minirunc" {
+		if len(args) == 0 || args[0] != "runtime" {
+			return
+		}
+		args = args[1:]
 	}
+	go func() { os.Exit(Main(args)) }()
+	select {}
 }
 
 const help = `minirunc makes a container from an OCI bundle.

@@ -49,7 +49,11 @@ func build(dir string) (err error) {
 		return fmt.Errorf("%s: no busybox there: make rootfs", rootfs)
 	}
 	minirunc = filepath.Join(dir, "minirunc")
-	if given := os.Getenv("MINIRUNC"); given != "" {
+	given := os.Getenv("MINIRUNC")
+	if _, err := exec.LookPath("go"); err != nil && given == "" {
+		given, _ = filepath.Abs("../../bin/minidocker")
+	}
+	if given != "" {
 		return os.Symlink(given, minirunc)
 	}
 	cmd := exec.Command("go", "build", "-tags", "urfave_cli_no_docs", "-o",
