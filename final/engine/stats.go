@@ -107,10 +107,14 @@ func (e *Engine) Top(c *Container, options []string) (title []string,
 	if err != nil {
 		return nil, nil, err
 	}
-	if len(options) == 0 {
+	standard := len(options) == 0
+	if standard {
 		options = []string{"-ef"}
 	}
 	out, err := exec.Command("ps", options...).Output()
+	if err != nil && standard { // busybox
+		out, err = exec.Command("ps", "-o", "user,pid,ppid,tty,time,args").Output()
+	}
 	if err != nil {
 		if exit, ok := err.(*exec.ExitError); ok {
 			err = fmt.Errorf("%w: %s", err, bytes.TrimSpace(exit.Stderr))
