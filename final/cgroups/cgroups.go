@@ -196,8 +196,7 @@ func (c *Cgroup) Freeze(freeze bool) error {
 		time.Sleep(time.Duration(n) * 10 * time.Microsecond)
 	}
 	write(file, word[false])
-	return fmt.Errorf("freeze %s: %w: a process does not stop", dir,
-		unix.EBUSY)
+	return fmt.Errorf("freeze %s: %w: one does not stop", dir, unix.EBUSY)
 }
 
 // Frozen tells whether all processes are stopped.

@@ -351,7 +351,8 @@ func TestSwapIsLimited(t *testing.T) {
 
 func spin([]string) {
 	fmt.Println("spinning")
-	for {
+	for n := 0; ; n++ {
+		_ = n
 	}
 }
 

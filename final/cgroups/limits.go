@@ -200,6 +200,7 @@ func (l *limits) memory(m *specs.LinuxMemory) {
 		l.add("memory.memsw.limit_in_bytes", "memory.swap.max", swap)
 	}
 	l.add("memory.soft_limit_in_bytes", "memory.low", text(m.Reservation))
+	//lint:ignore SA1019 a bundle may ask for it, and is told
 	l.add("memory.kmem.limit_in_bytes", "", text(m.Kernel))
 	l.add("memory.kmem.tcp.limit_in_bytes", "", text(m.KernelTCP))
 	if m.Swappiness != nil {
