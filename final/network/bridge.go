@@ -120,8 +120,9 @@ func set(name, value string) error {
 	return os.WriteFile(ipv4+name, []byte(value), 0)
 }
 
-// Sweep removes what belongs to containers that are not alive, and links and
-// rules that belong to nobody. It holds the lock while it calls alive.
+// Sweep removes what belongs to containers that are not alive and whose sandbox
+// has gone, and links and rules that belong to nobody. It holds the lock while
+// it calls alive.
 func (s *Store) Sweep(alive func(container string) bool) error {
 	return s.locked(func() error {
 		var err error
@@ -138,7 +139,7 @@ func (s *Store) Sweep(alive func(container string) bool) error {
 		busy := map[string]bool{}
 		for _, n := range all {
 			for _, e := range slices.Clone(n.Endpoints) {
-				if alive(e.Container) {
+				if alive(e.Container) || live(e) { // it may just be starting
 					busy[n.Bridge], busy[hostLink(e.IP)] = true, true
 				} else {
 					err = errors.Join(err, s.leave(n, e, true))

@@ -26,6 +26,7 @@ type stage struct {
 	*Store
 	ns    *os.File
 	files []*os.File // sockets that hold ports
+	boxes []*box
 }
 
 func newStage(t *testing.T) *stage {
@@ -97,6 +98,7 @@ func (s *stage) box() *box {
 	var err error
 	b.ns, err = os.Open(b.path)
 	s.ok(err)
+	s.boxes = append(s.boxes, b)
 	s.Cleanup(b.end)
 	return b
 }
@@ -106,6 +108,15 @@ func (b *box) end() {
 	b.ns.Close()
 	b.Process.Kill()
 	b.Wait()
+}
+
+// crash ends all boxes, and sweeps.
+func (s *stage) crash() {
+	s.Helper()
+	for _, b := range s.boxes {
+		b.end()
+	}
+	s.ok(s.Sweep(func(string) bool { return false }))
 }
 
 // connect makes a box and connects it.
