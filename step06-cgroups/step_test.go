@@ -871,6 +871,8 @@ func TestBadLimits(t *testing.T) {
 	with(t, "go", func(t *testing.T, p program) {
 		needs(t, "root", "cgroup:memory", "cgroup:cpu", "cgroup:cpuset",
 			"cgroup:pids")
+		// Processor 1000 is ERANGE where the kernel's masks are as long as the
+		// machine has processors, EINVAL where they are longer.
 		for _, line := range []string{
 			"--memory x", "--memory 5k", "--memory -1", "--memory 64x",
 			"--memory m", "--memory 1e30", "--memory 64m --memory-swap 32m",
