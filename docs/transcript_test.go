@@ -296,6 +296,12 @@ func (b *block) prepare(t testing.TB) (shellOptions, error) {
 		if b.as == "user" {
 			o.uid = ordinaryUser
 		}
+		if slices.Contains(b.needs, "newuidmap") {
+			var err error
+			if o.files, err = lendRanges(t); err != nil {
+				return o, err
+			}
+		}
 	}
 	bin, err := programs.build(b.page.root, b.text())
 	if err != nil {
