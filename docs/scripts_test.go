@@ -144,6 +144,45 @@ func TestMakeTest(t *testing.T) {
 	}
 }
 
+// make test is the steps and what stands beside them: docs and vagrant. One
+// that does not compile counts as failed, and one that is not there not at all.
+func TestMakeTestAll(t *testing.T) {
+	const good = "package p\n\nimport \"testing\"\n\n" +
+		"func TestA(t *testing.T) {}\n"
+	for name, c := range map[string]struct {
+		vagrant, last string
+		status        int
+	}{
+		"none":    {"", "2 passed, 0 failed, 0 skipped", 0},
+		"pass":    {good, "3 passed, 0 failed, 0 skipped", 0},
+		"compile": {"package p\n\nvar x y\n", "2 passed, 2 failed", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			for _, f := range []string{"test.sh", "counts.awk", "lint.sh"} {
+				copyScript(t, dir, f)
+			}
+			writeFile(t, dir+"/go.mod", "module m\n\ngo 1.24\n", 0o644)
+			writeFile(t, dir+"/step01-x/main.go",
+				"package main\n\nfunc main() {}\n", 0o644)
+			writeFile(t, dir+"/step01-x/x_test.go", strings.Replace(good,
+				"package p", "package main", 1), 0o644)
+			writeFile(t, dir+"/docs/x_test.go", good, 0o644)
+			if c.vagrant != "" {
+				writeFile(t, dir+"/vagrant/x_test.go", c.vagrant, 0o644)
+			}
+			out, status := runIn(t, dir, []string{"SUDO=", "STRICT=", "RUN=",
+				"V=", "GOFLAGS=-mod=mod"}, "./test.sh", "all")
+			lines := strings.Split(strings.TrimSpace(out), "\n")
+			if got := lines[len(lines)-1]; !strings.HasPrefix(got, c.last) ||
+				status != c.status {
+				t.Errorf("status %d, last line %q; want %d, %q\n%s", status,
+					got, c.status, c.last, out)
+			}
+		})
+	}
+}
+
 // The root filesystem: whole, readable by all, made once, never half made.
 func TestRootfs(t *testing.T) {
 	busybox := os.Getenv("ROOTFS") + "/bin/busybox"
