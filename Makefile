@@ -117,7 +117,8 @@ diff-step%: FORCE ## what step N adds to step N-1, as a diff
 clean-host: ## remove what crashed steps left on this machine
 	@$(GOBUILD) -o .cache/clean-host ./docs/scripts/clean-host
 	@if [ -n '$(AS_ROOT)' ] && $(AS_ROOT) true; then \
-	  $(AS_ROOT) .cache/clean-host; else .cache/clean-host; fi
+	  $(AS_ROOT) env TMPDIR="$${TMPDIR:-/tmp}" .cache/clean-host; \
+	else .cache/clean-host; fi
 
 clean: ## remove what make made: bin/ rootfs/ .cache/
 	rm -rf bin rootfs .cache
