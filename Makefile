@@ -116,7 +116,8 @@ diff-step%: FORCE ## what step N adds to step N-1, as a diff
 
 clean-host: ## remove what crashed steps left on this machine
 	@$(GOBUILD) -o .cache/clean-host ./docs/scripts/clean-host
-	@if [ -n '$(AS_ROOT)' ] && $(AS_ROOT) true; then \
+	@if [ -n '$(AS_ROOT)' ] && { $(AS_ROOT) -n true 2>/dev/null || \
+	  { [ -t 0 ] && $(AS_ROOT) -v; }; }; then \
 	  $(AS_ROOT) env TMPDIR="$${TMPDIR:-/tmp}" .cache/clean-host; \
 	else .cache/clean-host; fi
 

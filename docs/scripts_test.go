@@ -310,7 +310,7 @@ func TestCleanHost(t *testing.T) {
 	t.Run("directories", func(t *testing.T) {
 		cleanDirectories(t, tool, dead, alive)
 	})
-	t.Run("user", func(t *testing.T) { cleanAsUser(t, tool, dead) })
+	t.Run("user", func(t *testing.T) { cleanAsUser(t, tool, dead, alive) })
 }
 
 func cleanCgroups(t *testing.T, tool, dead, alive string) {
@@ -537,7 +537,7 @@ func cleanDirectories(t *testing.T, tool, dead, alive string) {
 }
 
 // An ordinary user removes his own, which overlayfs has left closed.
-func cleanAsUser(t *testing.T, tool, dead string) {
+func cleanAsUser(t *testing.T, tool, dead, alive string) {
 	tmp := t.TempDir()
 	copyTool(t, tool, tmp)
 	dir := tmp + "/workshop-" + dead
@@ -563,12 +563,20 @@ func cleanAsUser(t *testing.T, tool, dead string) {
 		t.Fatal(err)
 	}
 	ownHost(t, tmp)
-	out, _ := runIn(t, "/", nil, "setpriv", "--reuid="+id, "--regid="+id,
-		"--clear-groups", "/tmp/tool")
+	tool = "/tmp/tool"
+	out, status := runIn(t, "/", nil, "setpriv", "--reuid="+id, "--regid="+id,
+		"--clear-groups", tool)
 	left, _ := filepath.Glob("/tmp/workshop-*")
 	if diff := cmp.Diff([]string{"/tmp/workshop-roots"}, left); diff != "" ||
+		status != 0 || !strings.Contains(out, "root alone sees them") {
+		t.Error(diff, status, out)
+	}
+	addNetwork(t, dead, alive)
+	out, status = runIn(t, "/", nil, "setpriv", "--reuid="+id, "--regid="+id,
+		"--clear-groups", tool)
+	if status != 1 || !strings.Contains(out, "link ws"+dead) ||
 		!strings.Contains(out, "run it as root") {
-		t.Error(diff, out)
+		t.Error("what is root's:", status, out)
 	}
 }
 
