@@ -1,6 +1,7 @@
 package docs
 
 import (
+	"cmp"
 	"errors"
 	"os"
 	"os/exec"
@@ -33,6 +34,13 @@ var needs = map[string]func() string{
 	"newuidmap": needNewuidmap,
 }
 
+// packages have other names than the programs in them.
+var packages = map[string]string{"getfattr": "attr", "ip": "iproute2",
+	"ipcmk": "util-linux", "ipcs": "util-linux",
+	"lsns": "util-linux", "nft": "nftables", "nsenter": "util-linux",
+	"pgrep": "procps", "ps": "procps", "pstree": "psmisc",
+	"unshare": "util-linux"}
+
 // missing says why the block cannot run here.
 func (b *block) missing() string {
 	all := b.needs
@@ -49,7 +57,8 @@ func (b *block) missing() string {
 				return reason
 			}
 		} else if _, err := exec.LookPath(word); err != nil {
-			return word + " is not on the PATH: install it"
+			return word + " is not on the PATH: apt-get install " +
+				cmp.Or(packages[word], word)
 		}
 	}
 	return ""
