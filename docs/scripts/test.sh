@@ -76,7 +76,7 @@ options() {
 step() {
 	# Somebody's own attempt, or the step's program.
 	local env=("STEP_BIN=${STEP_BIN:-$top/bin/$1}" "ROOTFS=$rootfs"
-		"STRICT=${STRICT:-}")
+		"STRICT=${STRICT:-}" "TMPDIR=${TMPDIR:-/tmp}")
 	if [ -d "bin/c/$1" ]; then env+=("STEP_C=$top/bin/c/$1"); fi
 	if [ ! -x "$out/$1.test" ]; then
 		echo "no test could be built" >"$out/$1.log"
