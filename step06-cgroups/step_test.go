@@ -926,7 +926,7 @@ func TestBadLimits(t *testing.T) {
 			"--cpu-period 999", "--cpu-period x", "--cpu-quota x",
 			"--cpu-quota 999", "--cpu-period 2000000 EINVAL",
 			"--cpuset-cpus x EINVAL", "--cpuset-cpus 1000 E",
-			"--cpuset-cpus 0-1000 E", "--pids-limit x", "--pids-limit 1.5",
+			"--cpuset-cpus 0-1000 E", "--pids-limit x", "--pids-limit 40.5",
 			"--pids-limit -2",
 			"--pids-limit 31",
 		} {
