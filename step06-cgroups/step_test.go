@@ -287,11 +287,11 @@ func TestSizes(t *testing.T) {
 // Docker's meaning of every pair. Version 1 counts memory and swap together,
 // version 2 swap alone.
 func TestMemoryAndSwap(t *testing.T) {
-	with(t, "go", func(t *testing.T, p program) {
+	each(t, "memory", func(t *testing.T, p program) {
 		needs(t, "root", "cgroup:memory")
 		memory, more := random(16, 64)*mib, random(1, 64)*mib
 		all := memory + more
-		for _, c := range []struct {
+		for i, c := range []struct {
 			name, swap string
 			v1, v2     any
 		}{
@@ -301,8 +301,11 @@ func TestMemoryAndSwap(t *testing.T) {
 			{"without a limit", "-1", "9223372036854771712", "max"},
 			{"by default", "", 2 * memory, memory},
 		} {
+			if p.name == "c" && i > 1 {
+				continue // it takes what it is given
+			}
 			t.Run(c.name, func(t *testing.T) {
-				options := []string{"--memory", fmt.Sprintf("%db", memory)}
+				options := []string{"--memory", fmt.Sprint(memory)}
 				if c.swap != "" {
 					options = append(options, "--memory-swap", c.swap)
 				}
