@@ -724,6 +724,9 @@ func TestCgroupNamespace(t *testing.T) {
 		out := p.must(t, "exec", fmt.Sprint(r.container), "readlink",
 			"/proc/self/ns/cgroup")
 		equal(t, "exec joins", out, ns(r.container, "cgroup"))
+		out = p.must(t, "exec", fmt.Sprint(r.container), "readlink",
+			"/proc/1/ns/cgroup")
+		equal(t, "PID 1 in its /proc", out, ns(r.container, "cgroup"))
 		equal(t, "the program", ns(r.pid, "cgroup"), ns(us, "cgroup"))
 	})
 }
