@@ -104,7 +104,7 @@ cross: ## build for amd64 and arm64; prove static binaries and no cgo
 check-text: ## the tests of all text: snippets, transcripts, links
 	$(GO) test -count=1 ./docs
 
-mutants: build-c rootfs ## remove one call after the other; each must be noticed
+mutants: build build-c rootfs ## break a line at a time; each must be noticed
 	$(GO) test -tags mutants ./docs -run TestMutants -timeout 60m -v
 
 trace-step%: FORCE ## strace of step N, only the calls it teaches
