@@ -104,7 +104,7 @@ cross: ## build for amd64 and arm64; prove static binaries and no cgo
 check-text: ## the tests of all text: snippets, transcripts, links
 	$(GO) test -count=1 ./docs
 
-mutants: build-c rootfs ## remove one call after the other; each must be noticed
+mutants: build build-c rootfs ## break a line at a time; each must be noticed
 	$(GO) test -tags mutants ./docs -run TestMutants -timeout 60m -v
 
 trace-step%: FORCE ## strace of step N, only the calls it teaches
@@ -116,8 +116,10 @@ diff-step%: FORCE ## what step N adds to step N-1, as a diff
 
 clean-host: ## remove what crashed steps left on this machine
 	@$(GOBUILD) -o .cache/clean-host ./docs/scripts/clean-host
-	@if [ -n '$(AS_ROOT)' ] && $(AS_ROOT) true; then \
-	  $(AS_ROOT) .cache/clean-host; else .cache/clean-host; fi
+	@if [ -n '$(AS_ROOT)' ] && { $(AS_ROOT) -n true 2>/dev/null || \
+	  { [ -t 0 ] && $(AS_ROOT) -v; }; }; then \
+	  $(AS_ROOT) env TMPDIR="$${TMPDIR:-/tmp}" .cache/clean-host; \
+	else .cache/clean-host; fi
 
 clean: ## remove what make made: bin/ rootfs/ .cache/
 	rm -rf bin rootfs .cache

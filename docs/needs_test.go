@@ -1,12 +1,11 @@
 package docs
 
 import (
+	"cmp"
 	"errors"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -14,20 +13,6 @@ import (
 	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
 )
-
-// ordinaryUser is whom root becomes for `as=user`: who called sudo, or the
-// first user with a name, or a number that need not have one.
-var ordinaryUser = func() int {
-	if id, err := strconv.Atoi(os.Getenv("SUDO_UID")); err == nil && id > 0 {
-		return id
-	}
-	for id := 1000; id < 1100; id++ {
-		if _, err := user.LookupId(strconv.Itoa(id)); err == nil {
-			return id
-		}
-	}
-	return 1000
-}()
 
 // A need is what a transcript asks of the machine. It returns what is missing
 // and how to get it, or nothing.
@@ -49,6 +34,13 @@ var needs = map[string]func() string{
 	"newuidmap": needNewuidmap,
 }
 
+// packages have other names than the programs in them.
+var packages = map[string]string{"getfattr": "attr", "ip": "iproute2",
+	"ipcmk": "util-linux", "ipcs": "util-linux",
+	"lsns": "util-linux", "nft": "nftables", "nsenter": "util-linux",
+	"pgrep": "procps", "ps": "procps", "pstree": "psmisc",
+	"unshare": "util-linux"}
+
 // missing says why the block cannot run here.
 func (b *block) missing() string {
 	all := b.needs
@@ -65,7 +57,8 @@ func (b *block) missing() string {
 				return reason
 			}
 		} else if _, err := exec.LookPath(word); err != nil {
-			return word + " is not on the PATH: install it"
+			return word + " is not on the PATH: apt-get install " +
+				cmp.Or(packages[word], word)
 		}
 	}
 	return ""
@@ -80,30 +73,6 @@ func needUserns() string {
 	if cmd.Run() != nil {
 		return "ordinary users may not create user namespaces: " +
 			"`make doctor` says how to allow it"
-	}
-	return ""
-}
-
-// needNewuidmap wants the tool, and a range that it may map.
-func needNewuidmap() string {
-	if _, err := exec.LookPath("newuidmap"); err != nil {
-		return "newuidmap is not on the PATH: install uidmap"
-	}
-	id := os.Geteuid()
-	if id == 0 {
-		id = ordinaryUser
-	}
-	who, err := user.LookupId(strconv.Itoa(id))
-	if err != nil {
-		return "no ordinary user with a name: useradd student"
-	}
-	for _, file := range []string{"/etc/subuid", "/etc/subgid"} {
-		text, _ := os.ReadFile(file)
-		if !strings.Contains("\n"+string(text), "\n"+who.Username+":") {
-			return "no range for " + who.Username + " in " + file +
-				": usermod --add-subuids 100000-165535 " +
-				"--add-subgids 100000-165535 " + who.Username
-		}
 	}
 	return ""
 }

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -144,6 +145,45 @@ func TestMakeTest(t *testing.T) {
 	}
 }
 
+// make test is the steps and what stands beside them: docs and vagrant. One
+// that does not compile counts as failed, and one that is not there not at all.
+func TestMakeTestAll(t *testing.T) {
+	const good = "package p\n\nimport \"testing\"\n\n" +
+		"func TestA(t *testing.T) {}\n"
+	for name, c := range map[string]struct {
+		vagrant, last string
+		status        int
+	}{
+		"none":    {"", "2 passed, 0 failed, 0 skipped", 0},
+		"pass":    {good, "3 passed, 0 failed, 0 skipped", 0},
+		"compile": {"package p\n\nvar x y\n", "2 passed, 2 failed", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			for _, f := range []string{"test.sh", "counts.awk", "lint.sh"} {
+				copyScript(t, dir, f)
+			}
+			writeFile(t, dir+"/go.mod", "module m\n\ngo 1.24\n", 0o644)
+			writeFile(t, dir+"/step01-x/main.go",
+				"package main\n\nfunc main() {}\n", 0o644)
+			writeFile(t, dir+"/step01-x/x_test.go", strings.Replace(good,
+				"package p", "package main", 1), 0o644)
+			writeFile(t, dir+"/docs/x_test.go", good, 0o644)
+			if c.vagrant != "" {
+				writeFile(t, dir+"/vagrant/x_test.go", c.vagrant, 0o644)
+			}
+			out, status := runIn(t, dir, []string{"SUDO=", "STRICT=", "RUN=",
+				"V=", "GOFLAGS=-mod=mod"}, "./test.sh", "all")
+			lines := strings.Split(strings.TrimSpace(out), "\n")
+			if got := lines[len(lines)-1]; !strings.HasPrefix(got, c.last) ||
+				status != c.status {
+				t.Errorf("status %d, last line %q; want %d, %q\n%s", status,
+					got, c.status, c.last, out)
+			}
+		})
+	}
+}
+
 // The root filesystem: whole, readable by all, made once, never half made.
 func TestRootfs(t *testing.T) {
 	busybox := os.Getenv("ROOTFS") + "/bin/busybox"
@@ -267,7 +307,10 @@ func TestCleanHost(t *testing.T) {
 	dead, alive := deadPID(t), fmt.Sprint(os.Getpid())
 	t.Run("cgroups", func(t *testing.T) { cleanCgroups(t, tool, dead, alive) })
 	t.Run("network", func(t *testing.T) { cleanNetwork(t, tool, dead, alive) })
-	t.Run("directories", func(t *testing.T) { cleanDirectories(t, tool) })
+	t.Run("directories", func(t *testing.T) {
+		cleanDirectories(t, tool, dead, alive)
+	})
+	t.Run("user", func(t *testing.T) { cleanAsUser(t, tool, dead, alive) })
 }
 
 func cleanCgroups(t *testing.T, tool, dead, alive string) {
@@ -276,7 +319,8 @@ func cleanCgroups(t *testing.T, tool, dead, alive string) {
 		top += "/pids" // version 1: one hierarchy per controller
 	}
 	gone, stays := top+"/workshop-"+dead, top+"/workshop-"+alive
-	for _, d := range []string{gone, gone + "/inside", stays} {
+	suite := top + "/workshop-test-" + dead
+	for _, d := range []string{gone, gone + "/inside", suite, stays} {
 		if err := os.Mkdir(d, 0o755); err != nil {
 			skip(t, "a cgroup tree that can be written: "+err.Error())
 		}
@@ -286,17 +330,20 @@ func cleanCgroups(t *testing.T, tool, dead, alive string) {
 	if status != 0 || !strings.Contains(out, "removed cgroup "+gone+"\n") {
 		t.Errorf("status %d: %s", status, out)
 	}
-	if _, err := os.Stat(gone); err == nil {
-		t.Errorf("%s is still there", gone)
+	for _, d := range []string{gone, suite} {
+		if _, err := os.Stat(d); err == nil {
+			t.Errorf("%s is still there", d)
+		}
 	}
 	if _, err := os.Stat(stays); err != nil {
 		t.Errorf("%s is gone: its process lives", stays)
 	}
 }
 
-// ownHost gives this goroutine a network namespace of its own and hides the
-// cgroups: other suites may be at work. Its thread ends with the goroutine.
-func ownHost(t *testing.T) {
+// ownHost gives this goroutine a network namespace of its own, and hides the
+// cgroups and /tmp, where tmp is instead: other suites may be at work. Its
+// thread ends with the goroutine.
+func ownHost(t *testing.T, tmp string) {
 	t.Helper()
 	runtime.LockOSThread()
 	err := unix.Unshare(unix.CLONE_NEWNET | unix.CLONE_NEWNS)
@@ -306,16 +353,21 @@ func ownHost(t *testing.T) {
 	if err == nil {
 		err = unix.Mount("none", "/sys/fs/cgroup", "tmpfs", 0, "")
 	}
+	if err == nil {
+		err = unix.Mount(tmp, "/tmp", "", unix.MS_BIND, "")
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
 }
 
 func cleanNetwork(t *testing.T, tool, dead, alive string) {
-	ownHost(t)
+	tmp := t.TempDir()
+	copyTool(t, tool, tmp)
+	ownHost(t, tmp)
 	addNetwork(t, dead, alive)
 	clean := func() []string {
-		out, status := runIn(t, ".", []string{"TMPDIR=" + t.TempDir()}, tool)
+		out, status := runIn(t, "/", nil, "/tmp/tool")
 		if status != 0 {
 			t.Errorf("status %d: %s", status, out)
 		}
@@ -333,24 +385,43 @@ func cleanNetwork(t *testing.T, tool, dead, alive string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	left := clean()
-	for _, name := range left {
-		if name == "workshop0" && !stepRuns() {
-			t.Errorf("without one: %v", left)
-		}
+	if got := clean(); !slices.Contains(got, "workshop0") {
+		t.Error("a living container has a table, the bridge is gone:", got)
+	}
+	c, err := nftables.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.DelTable(&nftables.Table{Name: "workshop-" + alive,
+		Family: nftables.TableFamilyIPv4})
+	if err := c.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"lo", "other", "table other"},
+		clean()); diff != "" {
+		t.Error("without one:", diff)
+	}
+	if got := readText(t, forward); got != "0\n" {
+		t.Errorf("ip_forward %q, and it was 0", got)
 	}
 }
 
-// A step that runs somewhere on this machine keeps the bridge alive.
-func stepRuns() bool {
-	all, _ := filepath.Glob("/proc/[0-9]*/exe")
-	for _, exe := range all {
-		path, _ := os.Readlink(exe)
-		if strings.HasPrefix(filepath.Base(path), "step0") {
-			return true
-		}
+const forward = "/proc/sys/net/ipv4/ip_forward"
+
+func readText(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return false
+	return string(text)
+}
+
+func copyTool(t *testing.T, tool, dir string) {
+	t.Helper()
+	if out, status := runIn(t, ".", nil, "cp", tool, dir+"/tool"); status != 0 {
+		t.Fatal(out)
+	}
 }
 
 func addNetwork(t *testing.T, dead, alive string) {
@@ -363,6 +434,11 @@ func addNetwork(t *testing.T, dead, alive string) {
 	}
 	bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "workshop0"}}
 	must(netlink.LinkAdd(bridge))
+	must(netlink.LinkSetAlias(bridge, "0\n")) // what ip_forward was
+	must(os.WriteFile(forward, []byte("1"), 0))
+	// A bridge whose maker died before it had its name.
+	must(netlink.LinkAdd(&netlink.Bridge{
+		LinkAttrs: netlink.LinkAttrs{Name: "ws" + deadPID(t)}}))
 	for i, id := range []string{dead, alive} {
 		must(netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{
 			Name: "ws" + id, MasterIndex: bridge.Index},
@@ -407,40 +483,100 @@ func networkNames(t *testing.T) (names []string) {
 	return names
 }
 
-func cleanDirectories(t *testing.T, tool string) {
+// cleanDirectories puts some into /tmp and some into another TMPDIR.
+func cleanDirectories(t *testing.T, tool, dead, alive string) {
 	tmp := t.TempDir()
+	copyTool(t, tool, tmp)
 	old := unix.NsecToTimeval(0)
 	for _, name := range []string{"workshop-old", "workshop-used",
-		"workshop-new", "others"} {
+		"workshop-new", "others", "mine/workshop-old", "workshop-" + dead,
+		"mine/workshop-" + dead + "/upper", "workshop-" + alive,
+		"mine/workshop-" + dead + "/work/work"} {
 		dir := filepath.Join(tmp, name)
-		if err := os.Mkdir(dir, 0o755); err != nil {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if name != "workshop-new" {
+		if !strings.HasSuffix(name, "-new") && !strings.HasSuffix(name, dead) {
 			unix.Utimes(dir, []unix.Timeval{old, old})
 		}
 	}
 	sleep := exec.Command("sleep", "60")
-	sleep.Env = []string{"USES=" + tmp + "/workshop-used"}
+	sleep.Env = []string{"USES=/tmp/workshop-used"}
 	sleep.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := sleep.Start(); err != nil {
 		t.Fatal(err)
 	}
 	defer sleep.Wait()
 	defer sleep.Process.Kill()
-	ownHost(t)
-	out, status := runIn(t, ".", []string{"TMPDIR=" + tmp}, tool)
-	if status != 0 {
-		t.Errorf("status %d: %s", status, out)
+	ownHost(t, tmp)
+	clean := func(args ...string) (left []string) {
+		out, status := runIn(t, "/", []string{"TMPDIR=/tmp/mine"},
+			append([]string{"/tmp/tool"}, args...)...)
+		if status != 0 {
+			t.Errorf("status %d: %s", status, out)
+		}
+		for _, pattern := range []string{"/tmp/*", "/tmp/mine/*"} {
+			found, _ := filepath.Glob(pattern)
+			left = append(left, found...)
+		}
+		return left
 	}
-	var left []string
-	found, _ := os.ReadDir(tmp)
-	for _, f := range found {
-		left = append(left, f.Name())
+	if got := clean(alive); len(got) != 10 {
+		t.Error("with an ID, of what lives:", got)
 	}
-	want := []string{"others", "workshop-new", "workshop-used"}
-	if diff := cmp.Diff(want, left); diff != "" {
+	// The new one of the dead is no container's: it has no layers.
+	want := []string{"/tmp/mine", "/tmp/others", "/tmp/tool",
+		"/tmp/workshop-" + alive, "/tmp/workshop-" + dead, "/tmp/workshop-new",
+		"/tmp/workshop-used"}
+	got := clean()
+	slices.Sort(want)
+	slices.Sort(got)
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// An ordinary user removes his own, which overlayfs has left closed.
+func cleanAsUser(t *testing.T, tool, dead, alive string) {
+	tmp := t.TempDir()
+	copyTool(t, tool, tmp)
+	dir := tmp + "/workshop-" + dead
+	for _, d := range []string{"", "/upper", "/work", "/work/work"} {
+		if err := os.Mkdir(dir+d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(dir+"/work/work", 0); err != nil {
+		t.Fatal(err)
+	}
+	roots := tmp + "/workshop-roots"
+	if err := os.Mkdir(roots, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	old := unix.NsecToTimeval(0)
+	unix.Utimes(roots, []unix.Timeval{old, old})
+	id := fmt.Sprint(ordinaryUser)
+	if err := execute("chown", "-R", id+":"+id, dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(tmp, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	ownHost(t, tmp)
+	tool = "/tmp/tool"
+	out, status := runIn(t, "/", nil, "setpriv", "--reuid="+id, "--regid="+id,
+		"--clear-groups", tool)
+	left, _ := filepath.Glob("/tmp/workshop-*")
+	if diff := cmp.Diff([]string{"/tmp/workshop-roots"}, left); diff != "" ||
+		status != 0 || !strings.Contains(out, "root alone sees them") {
+		t.Error(diff, status, out)
+	}
+	addNetwork(t, dead, alive)
+	out, status = runIn(t, "/", nil, "setpriv", "--reuid="+id, "--regid="+id,
+		"--clear-groups", tool)
+	if status != 1 || !strings.Contains(out, "link ws"+dead) ||
+		!strings.Contains(out, "run it as root") {
+		t.Error("what is root's:", status, out)
 	}
 }
 

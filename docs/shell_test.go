@@ -46,9 +46,10 @@ done`
 type shellOptions struct {
 	dir   string
 	env   []string
-	uid   int  // -1: as we are
-	stage bool // in namespaces that stand for the host's
-	net   bool // the network namespace among them
+	uid   int               // -1: as we are
+	stage bool              // in namespaces that stand for the host's
+	net   bool              // the network namespace among them
+	files map[string]string // mounted there, by the place
 }
 
 func startShell(o shellOptions) (*shell, error) {
@@ -84,7 +85,14 @@ func startShell(o shellOptions) (*shell, error) {
 	}
 	start := s.cmd.Start
 	if o.stage {
-		start = func() error { return onStage(o.net, s.cmd.Start) }
+		start = func() error {
+			return onStage(o.net, func() error {
+				if err := mountFiles(o.files); err != nil {
+					return err
+				}
+				return s.cmd.Start()
+			})
+		}
 	}
 	err = start()
 	commandsIn.Close()

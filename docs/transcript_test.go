@@ -296,6 +296,12 @@ func (b *block) prepare(t testing.TB) (shellOptions, error) {
 		if b.as == "user" {
 			o.uid = ordinaryUser
 		}
+		if slices.Contains(b.needs, "newuidmap") {
+			var err error
+			if o.files, err = lendRanges(t); err != nil {
+				return o, err
+			}
+		}
 	}
 	bin, err := programs.build(b.page.root, b.text())
 	if err != nil {
@@ -326,8 +332,10 @@ func (b *block) prepare(t testing.TB) (shellOptions, error) {
 }
 
 // goEnvironment is what go and make need. What an outer make has set would
-// change what an inner one does, so nothing else is passed on.
-func goEnvironment() (env []string) {
+// change what an inner one does, so nothing else is passed on. Without cgo, as
+// in the Makefile, the cache has all of the library already.
+func goEnvironment() []string {
+	env := []string{"CGO_ENABLED=0"}
 	for _, v := range os.Environ() {
 		name, _, _ := strings.Cut(v, "=")
 		if name == "HOME" || name == "PATH" || strings.HasPrefix(name, "GO") {

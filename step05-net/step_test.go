@@ -620,6 +620,8 @@ func TestDefaults(t *testing.T) {
 		r.signal(unix.SIGTERM)
 		r.wait(t)
 		equal(t, "ip_forward", read(ipv4+"ip_forward"), "1\n")
+		r = p.start(t, "--network", "bridge", "sleep", "1000")
+		equal(t, "by name", address(t, p, r), "172.29.0.2")
 	})
 }
 
@@ -909,7 +911,7 @@ func TestTwoSubnets(t *testing.T) {
 	onBridge(t, func(t *testing.T, p program) {
 		subnet := randomSubnet(24)
 		server(t, p, "one")
-		two := p.start(t, "--subnet", subnet.String(), "sleep", "1000")
+		two := p.start(t, "--subnet", nth(subnet, 77)+"/24", "sleep", "1000")
 		equal(t, "address", address(t, p, two), nth(subnet, 2))
 		got := exec1(p.helped(t), t, two, byHelper("call", "tcp",
 			"172.29.0.2:80")...)
@@ -1128,6 +1130,14 @@ func TestNoFileLeaksToTheCommand(t *testing.T) {
 		equal(t, "files of run's command", files(r.container), want)
 		second := p.begin(t, "exec", strconv.Itoa(r.container), "sleep", "999")
 		equal(t, "files of exec's command", files(second.pid), want)
+		// unshare keeps what it was given, and adds nothing.
+		third := p.begin(t, "unshare", "-Un", "--kill-child", "KILL", "sleep",
+			"998")
+		dir := fmt.Sprintf("/proc/%d/fd/", below(t, third.pid, "sleep"))
+		for _, name := range files(third.pid) {
+			link, _ := os.Readlink(dir + name)
+			equal(t, "a namespace", strings.HasPrefix(link, "net:"), false)
+		}
 	})
 	onBridge(t, func(t *testing.T, p program) {
 		r := p.start(t, "--publish", newPort()+":80", "sleep", "1000")

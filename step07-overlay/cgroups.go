@@ -52,7 +52,7 @@ func newCgroups(c *cli.Context) error {
 					"version 1 or 2, has it: mount -t cgroup -o %s none "+
 					"/sys/fs/cgroup/%[2]s", name2, name1))
 			} else if made[dir]++; err == nil && made[dir] == 1 {
-				err = failed("mkdir", dir, os.Mkdir(dir, 0o755))
+				err = failed("mkdir cgroup", dir, os.Mkdir(dir, 0o755))
 				nodes, _ := os.ReadFile(tree + "/cpuset.mems")
 				set(dir+"/cpuset.mems", string(nodes))
 			}

@@ -162,7 +162,6 @@ var advice = map[string]string{
 	"stat EACCES":       ": the process is another user's: use sudo",
 	"network ENOENT":    ": give none, host, bridge or container:PID",
 	"plug into EEXIST":  ": the subnet has no address left",
-	"mkdir EACCES":      ": limits are for root: use sudo",
 	"set ENODEV":        ": name a whole disk",
 	"set ENOENT":        ": this kernel cannot; for swap: swapaccount=1",
 
@@ -170,6 +169,8 @@ var advice = map[string]string{
 	"mount overlay E2BIG":  ": the layers' names fill a page, mount(2)",
 
 	"setns EINVAL": ": name a PID, or a file such as /proc/PID/ns/uts",
+
+	"mkdir cgroup EACCES": ": limits are for root: use sudo",
 }
 
 // failed says in one line which system call failed, on what, with which errno,

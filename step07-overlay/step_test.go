@@ -439,6 +439,15 @@ func TestWhereItIsWritten(t *testing.T) {
 	})
 }
 
+// The layers are named by open files. They are no way out for the command.
+func TestNoFileLeaksToTheCommand(t *testing.T) {
+	everyone(t, func(t *testing.T, p program) {
+		r := p.begun(t, p.on(layer(t, p.uid, "x", "")), "")
+		only(t, fmt.Sprintf("/proc/%d/fd", childOf(t, r.container)), "0", "1",
+			"2")
+	})
+}
+
 // exec enters the same merged root, and what it writes goes the same way.
 func TestExecSeesTheSameRoot(t *testing.T) {
 	everyone(t, func(t *testing.T, p program) {
@@ -633,7 +642,7 @@ func TestManyLayers(t *testing.T) {
 		giveTo(t, p.uid, place)
 		equal(t, "inside", p.sh(t, p.on(layers...), "cd /many; ls | wc -l; "+
 			"cat top 0 77 149"), "151\n149\n0\n77\n149")
-		p.refuses(t, 125, []string{"mount overlay", "E2BIG"},
+		p.refuses(t, 125, []string{"mount overlay", "E2BIG", "page"},
 			append(p.verb(p.on(append(layers, layers...)...)...), "true")...)
 	})
 }

@@ -37,6 +37,7 @@ MODULES="veth bridge nf_tables nft_chain_nat nft_masq overlay"
 PROFILE=/etc/profile.d/workshop.sh
 SYSCTL=/etc/sysctl.d/60-workshop.conf
 LOADED=/etc/modules-load.d/workshop.conf
+SWAP=/var/workshop.swap
 
 bad=0
 ok()   { printf '  ok    %s\n' "$*"; }
@@ -128,9 +129,10 @@ check_go() {
 }
 
 # A newer toolchain named in a go.mod would be downloaded: what is installed
-# has to do.
+# has to do. /tmp may be in memory, and step 06 limits disks.
 put_profile() {
-	text='export GOTOOLCHAIN=local'
+	text='export GOTOOLCHAIN=local
+export TMPDIR=/var/tmp'
 	for name in GOPROXY http_proxy https_proxy no_proxy; do
 		eval "value=\${$name-}"
 		[ -z "$value" ] || text="$text
@@ -168,6 +170,7 @@ kernel() {
 	userns
 	modules
 	controllers
+	swap
 }
 
 # Three switches of three distributions for the same thing: may an ordinary
@@ -238,6 +241,26 @@ controllers() {
 		esac
 	done
 	ok "cgroup v2: $have"
+}
+
+# Step 06 limits swap. Only a virtual machine is ours to give it some.
+swap() {
+	if [ "$(wc -l </proc/swaps)" -gt 1 ]; then
+		ok 'swap'
+	elif ! systemd-detect-virt -q --vm 2>/dev/null; then
+		ok 'no swap: a test of step 06 will be skipped'
+	else
+		dd if=/dev/zero of="$SWAP" bs=1M count=256 status=none
+		chmod 600 "$SWAP"
+		mkswap -q "$SWAP"
+		if swapon "$SWAP"; then
+			echo "$SWAP none swap sw 0 0" >>/etc/fstab
+			set_ "swap on $SWAP"
+		else
+			rm "$SWAP"
+			bad "cannot use $SWAP for swap: see above"
+		fi
+	fi
 }
 
 case ${1-} in -h | --help) usage; exit 0 ;; esac

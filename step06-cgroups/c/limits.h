@@ -52,7 +52,7 @@ static void limit(const char *controller, const char *file1,
 	}
 	snprintf(dir, sizeof dir, "%s/workshop-%d", foundDir, getpid());
 	if (mkdir(dir, 0755) && errno != EEXIST)
-		fail("mkdir", dir, 125);
+		fail("mkdir cgroup", dir, 125);
 	snprintf(enable, sizeof enable, "+%s", controller);
 	if (foundVersion == 2 && put(foundDir, "cgroup.subtree_control", enable))
 		fail("set", cgroupPath, 125);

@@ -128,7 +128,6 @@ static char *setLayers(char **layers)
 	if (asprintf(&data, "userxattr,lowerdir=%s,upperdir=/proc/self/fd/%d/"
 			"upper,workdir=/proc/self/fd/%d/work", lower, fd, fd) < 0)
 		abort();
-	private();
 	if (strlen(data) >= (size_t)getpagesize()) {
 		errno = E2BIG;
 		fail("mount overlay", scratch, 125);

@@ -1,9 +1,12 @@
-// Clean-host removes what steps that crashed have left on this machine:
-// cgroups workshop-ID, nftables tables workshop-ID, links wsID, the bridge
-// workshop0, and the workshop's directories in TMPDIR. ID is the PID of the
-// run that made them; what belongs to a living process stays.
+// Clean-host removes what steps and suites that crashed have left on this
+// machine: cgroups workshop-ID, nftables tables workshop-ID, links wsID, the
+// bridge workshop0, and workshop-* in TMPDIR and /tmp. ID is the PID of the run
+// that made them; what belongs to a living process stays.
 //
 //	clean-host [ID...]    with IDs: only what belongs to these
+//
+// What it cannot know is where --commit DIR was to go: the directory of a run
+// that was killed together with its janitor is DIR-ID.
 package main
 
 import (
@@ -16,8 +19,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/nftables"
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -27,8 +28,7 @@ var (
 )
 
 func main() {
-	for _, remove := range []func() error{
-		cgroups, tables, links, bridge, directories} {
+	for _, remove := range []func() error{cgroups, network, directories} {
 		if err := remove(); err != nil {
 			fail(err)
 		}
@@ -57,14 +57,16 @@ func removed(what string, err error) {
 // dead is the ID in a name, if it is one of ours and its process is gone.
 func dead(name, prefix string) bool {
 	id, ours := strings.CutPrefix(name, prefix)
-	if !ours || !regexp.MustCompile(`^[0-9]+$`).MatchString(id) {
-		return false
-	}
-	if len(ids) > 0 && !slices.Contains(ids, id) {
-		return false
-	}
+	return ours && isID(id) && chosen(id) && !lives(id)
+}
+
+var isID = regexp.MustCompile(`^[0-9]+$`).MatchString
+
+func chosen(id string) bool { return len(ids) == 0 || slices.Contains(ids, id) }
+
+func lives(id string) bool {
 	_, err := os.Stat("/proc/" + id)
-	return errors.Is(err, fs.ErrNotExist)
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // cgroups: the directories at the top of each mounted hierarchy, v1 or v2.
@@ -80,7 +82,8 @@ func cgroups() error {
 		}
 		found, _ := filepath.Glob(f[1] + "/workshop-*")
 		for _, dir := range found {
-			if dead(filepath.Base(dir), "workshop-") {
+			name := filepath.Base(dir)
+			if dead(name, "workshop-") || dead(name, "workshop-test-") {
 				removed("cgroup "+dir, removeCgroup(dir))
 			}
 		}
@@ -98,67 +101,4 @@ func removeCgroup(dir string) error {
 		}
 	}
 	return errors.Join(err, unix.Rmdir(dir))
-}
-
-func tables() error {
-	c, err := nftables.New()
-	if err != nil {
-		return fmt.Errorf("nftables: %w", err)
-	}
-	list, err := c.ListTables()
-	if err != nil {
-		return fmt.Errorf("list the nftables tables: %w", err)
-	}
-	for _, t := range list {
-		if dead(t.Name, "workshop-") {
-			c.DelTable(t)
-			removed("nftables table "+t.Name, c.Flush())
-		}
-	}
-	return nil
-}
-
-func links() error {
-	list, err := netlink.LinkList()
-	if err != nil {
-		return fmt.Errorf("list the links: %w", err)
-	}
-	for _, l := range list {
-		if l.Type() == "veth" && dead(l.Attrs().Name, "ws") {
-			removed("link "+l.Attrs().Name, netlink.LinkDel(l))
-		}
-	}
-	return nil
-}
-
-// The bridge goes when no link is attached to it and no step runs that may
-// be about to attach one.
-func bridge() error {
-	br, err := netlink.LinkByName("workshop0")
-	if errors.As(err, &netlink.LinkNotFoundError{}) || len(ids) > 0 {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("look for workshop0: %w", err)
-	}
-	list, err := netlink.LinkList()
-	if err != nil {
-		return fmt.Errorf("list the links: %w", err)
-	}
-	for _, l := range list {
-		if l.Attrs().MasterIndex == br.Attrs().Index {
-			fmt.Println("workshop0 stays:", l.Attrs().Name, "is attached")
-			return nil
-		}
-	}
-	running, _ := filepath.Glob("/proc/[0-9]*/exe")
-	for _, exe := range running {
-		path, _ := os.Readlink(exe)
-		if strings.HasPrefix(filepath.Base(path), "step0") {
-			fmt.Println("workshop0 stays:", path, "is running")
-			return nil
-		}
-	}
-	removed("bridge workshop0", netlink.LinkDel(br))
-	return nil
 }
