@@ -49,9 +49,10 @@ func enterJob() error {
 	}
 	before := openFiles()
 	if j.Outer != "" {
-		out, err := exec.Command("/bin/sh", "-ec", j.Outer).CombinedOutput()
-		if err != nil {
-			return fmt.Errorf("outer: %v: %s", err, out)
+		cmd := exec.Command("/bin/sh", "-ec", j.Outer)
+		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("outer: %w", err)
 		}
 	}
 	if err = Prepare(j.Spec, j.Root); err != nil {
@@ -155,7 +156,7 @@ func run(t *testing.T, j job, attr *syscall.SysProcAttr) (string, error) {
 		t.Fatal(err)
 	}
 	os.Chmod(filepath.Dir(file), 0o755)
-	before := mounts(t)
+	before := mounts(t, j.Root)
 	exe, _ := os.Executable()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
@@ -168,7 +169,7 @@ func run(t *testing.T, j job, attr *syscall.SysProcAttr) (string, error) {
 	attr.Pdeathsig = unix.SIGKILL
 	cmd.SysProcAttr = attr
 	out, err := cmd.CombinedOutput()
-	if after := mounts(t); after != before {
+	if after := mounts(t, j.Root); after != before {
 		t.Errorf("the host's mounts changed:\n%s\nwere:\n%s", after, before)
 	}
 	if cmd.ProcessState != nil && cmd.ProcessState.ExitCode() != 125 &&
@@ -178,13 +179,20 @@ func run(t *testing.T, j job, attr *syscall.SysProcAttr) (string, error) {
 	return string(out), err
 }
 
-func mounts(t *testing.T) string {
+// mounts returns those of the host's mounts that are of our making.
+func mounts(t *testing.T, root string) (list string) {
 	t.Helper()
 	text, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(text)
+	for line := range strings.Lines(string(text)) {
+		if strings.Contains(line, " /mnt ") || strings.Contains(line,
+			filepath.Dir(filepath.Dir(root))) {
+			list += line
+		}
+	}
+	return list
 }
 
 // must runs a container that succeeds.

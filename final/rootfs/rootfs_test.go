@@ -424,9 +424,9 @@ func TestPropagation(t *testing.T) {
 		unix.Mkfifo(fifo, 0o600)
 		// A process that has the namespace as the container's parent had it.
 		outer := `mount -t tmpfs v /mnt; mount --make-rshared /
-mkdir /mnt/a; unshare -m --propagation unchanged sh -c '
-	read x; ls /mnt/a >` + dir + `/out; echo end >` + dir + `/end
-' >/dev/null 2>&1 <` + fifo + ` &
+mkdir /mnt/a; unshare -m --propagation shared sh -c '
+	read x <` + fifo + `; ls /mnt/a >` + dir + `/out; echo end >` + dir + `/end
+' >/dev/null 2>&1 &
 sleep 0.2`
 		spec.Mounts = append(spec.Mounts, specs.Mount{Destination: "/fifo",
 			Type: "bind", Source: dir})

@@ -110,7 +110,11 @@ func Raw(f *os.File) (restore func(), err error) {
 	raw.Cflag = raw.Cflag&^(unix.CSIZE|unix.PARENB) | unix.CS8
 	raw.Cc[unix.VMIN], raw.Cc[unix.VTIME] = 1, 0
 	ends := make(chan os.Signal, 1)
-	signal.Notify(ends, unix.SIGTERM, unix.SIGHUP)
+	for _, sig := range []os.Signal{unix.SIGTERM, unix.SIGHUP} {
+		if !signal.Ignored(sig) { // as by nohup(1)
+			signal.Notify(ends, sig)
+		}
+	}
 	if err = unix.IoctlSetTermios(fd, unix.TCSETS, &raw); err != nil {
 		signal.Stop(ends)
 		return nil, fmt.Errorf("set attributes of %s: %w", f.Name(), err)
