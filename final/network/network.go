@@ -92,7 +92,8 @@ func (s *Store) file(n *Network) string {
 // bridge gets a file when someone joins.
 var predefined = []string{names.Default, "host", "none"}
 
-// List returns all networks, the predefined ones too, by name.
+// List returns all networks, the predefined ones too, and pasta or slirp4netns
+// if a container has it, by name.
 func (s *Store) List() ([]*Network, error) {
 	all, err := names.Load(s.Dir)
 	drivers := []string{"bridge", "host", "null"}
@@ -102,18 +103,31 @@ func (s *Store) List() ([]*Network, error) {
 		}) {
 			continue
 		}
-		n := &Network{ID: fmt.Sprintf("%x", sha256.Sum256([]byte(name))),
-			Name: name, Driver: drivers[i]}
+		n := &Network{ID: id(name), Name: name, Driver: drivers[i]}
 		if name == names.Default {
 			n.Bridge = "minidocker0"
 			err = cmp.Or(err, choose(n, all, 17))
 		}
 		all = append(all, n)
 	}
+	for _, e := range rootless.List(s.rootlessDir("")) {
+		i := slices.IndexFunc(all, func(n *Network) bool {
+			return n.Name == e.Network
+		})
+		if i < 0 {
+			i, all = len(all), append(all, &Network{ID: id(e.Network),
+				Name: e.Network, Driver: e.Network})
+		}
+		all[i].Endpoints = append(all[i].Endpoints, e)
+	}
 	slices.SortFunc(all, func(a, b *Network) int {
 		return strings.Compare(a.Name, b.Name)
 	})
 	return all, err
+}
+
+func id(name string) string {
+	return fmt.Sprintf("%x", sha256.Sum256([]byte(name)))
 }
 
 // Get finds a network by name, ID, or the beginning of an ID.

@@ -22,17 +22,23 @@ import (
 )
 
 // Start connects the network namespace of a process: mode is pasta,
-// slirp4netns, or empty for either. The program opens the ports itself, and
-// its files are in dir, until End. dns is the address of a server that the
-// container can ask.
+// slirp4netns, or empty for either. The program opens the ports itself. Its
+// files are in dir, which has the container's ID for a name, until End. dns is
+// the address of a server that the container can ask.
 func Start(dir string, pid int, mode string, ports []names.Port) (
 	e *names.Endpoint, dns string, err error) {
 	program, err := look(mode)
 	if err != nil {
 		return nil, "", err
 	}
+	const tun = "/dev/net/tun" // that is how they make the container's link
+	if err := unix.Access(tun, unix.R_OK|unix.W_OK); err != nil {
+		return nil, "", fmt.Errorf("open %s: %w: let root modprobe tun and "+
+			"chmod 666 %s", tun, err, tun)
+	}
 	e = &names.Endpoint{Network: filepath.Base(program), Link: "eth0",
-		Sandbox: fmt.Sprintf("/proc/%d/ns/net", pid), Ports: ports}
+		Container: filepath.Base(dir),
+		Sandbox:   fmt.Sprintf("/proc/%d/ns/net", pid), Ports: ports}
 	if dns = "169.254.1.1"; e.Network == "pasta" {
 		err = start(dir, pid, program, pastaArgs(pid, dns, ports))
 	} else {
@@ -48,11 +54,28 @@ func Start(dir string, pid int, mode string, ports []names.Port) (
 			}
 		}
 	}
+	if err == nil {
+		text, _ := json.Marshal(e)
+		err = os.WriteFile(dir+"/endpoint", text, 0o600)
+	}
 	if err != nil {
 		return nil, "", errors.Join(fmt.Errorf("network %s: %w", e.Network,
 			err), End(dir))
 	}
 	return e, dns, nil
+}
+
+// List returns the endpoints that were started below a directory.
+func List(dir string) (all []*names.Endpoint) {
+	files, _ := filepath.Glob(dir + "/*/endpoint")
+	for _, file := range files {
+		e := &names.Endpoint{}
+		text, err := os.ReadFile(file)
+		if err == nil && json.Unmarshal(text, e) == nil && e.Network != "" {
+			all = append(all, e)
+		}
+	}
+	return all
 }
 
 func look(mode string) (string, error) {
