@@ -10,7 +10,7 @@ import (
 
 	"container-workshop/final/bundle"
 	"container-workshop/final/engine"
-	"container-workshop/final/monitor"
+	"container-workshop/final/journal"
 
 	"github.com/urfave/cli/v2"
 )
@@ -154,7 +154,7 @@ func cleanupCommand() *cli.Command {
 }
 
 func logsCommand() *cli.Command {
-	var o engine.LogOptions
+	var o journal.Options
 	var since, until string
 	var stamps, details bool
 	return command("logs", "CONTAINER", "print what a container has written", 1,
@@ -176,13 +176,13 @@ func logsCommand() *cli.Command {
 					return fmt.Errorf("invalid value for --tail: %s", n)
 				}
 			}
-			if o.Since, err = engine.ParseTime(since); err != nil {
+			if o.Since, err = journal.ParseTime(since); err != nil {
 				return err
 			}
-			if o.Until, err = engine.ParseTime(until); err != nil {
+			if o.Until, err = journal.ParseTime(until); err != nil {
 				return err
 			}
-			return e.Logs(b, o, func(line monitor.Line) {
+			return journal.Read(b.LogFile(), o, func() bool { return e.Runs(b) }, func(line journal.Line) {
 				text := line.Log
 				if stamps {
 					at := line.Time.Format("2006-01-02T15:04:05.000000000Z")
@@ -251,12 +251,12 @@ func eventsCommand() *cli.Command {
 			"network volume"), formatFlag(),
 		text(nil, "until", "end at `TIME`")},
 		func(c *cli.Context, e *engine.Engine) error {
-			begin, err := engine.ParseTime(c.String("since"))
-			end, bad := engine.ParseTime(c.String("until"))
+			begin, err := journal.ParseTime(c.String("since"))
+			end, bad := journal.ParseTime(c.String("until"))
 			if err = errors.Join(err, bad); err != nil {
 				return err
 			}
-			return e.Events(begin, end, func(v monitor.Event) error {
+			return journal.Events(e.Run, begin, end, func(v journal.Event) error {
 				who := v.Actor.ID + "\n" + v.Actor.Attributes["name"]
 				list := pairs(v.Actor.Attributes)
 				r := row{"type": v.Type, "event": v.Action, "image": v.From,

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"container-workshop/final/bundle"
+	"container-workshop/final/flags"
 	"container-workshop/final/image"
 	"container-workshop/final/monitor"
 	"container-workshop/final/network"
@@ -107,21 +108,11 @@ func (e *Engine) check(c *Container, o *Options) (err error) {
 	if c.Command, err = bundle.Command(&o.Options, &c.Config); err != nil {
 		return err
 	}
-	if o.Name != "" && !validName(strings.TrimPrefix(o.Name, "/")) {
+	if o.Name != "" && !flags.IsName(strings.TrimPrefix(o.Name, "/")) {
 		return fmt.Errorf("Invalid container name (%s), only "+
 			"[a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", o.Name)
 	}
 	return e.checkNetwork(c, o)
-}
-
-func validName(name string) bool {
-	for i, r := range name {
-		if (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' ||
-			r > 'Z') && (i == 0 || !strings.ContainsRune("_.-", r)) {
-			return false
-		}
-	}
-	return len(name) > 1
 }
 
 // checkRestart accepts no, always, unless-stopped, on-failure[:N].

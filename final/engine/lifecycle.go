@@ -5,10 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
+	"strconv"
 	"strings"
 	"time"
 
 	"container-workshop/final/bundle"
+	"container-workshop/final/flags"
+	"container-workshop/final/journal"
 	"container-workshop/final/layers"
 	"container-workshop/final/monitor"
 	"container-workshop/final/runtime"
@@ -81,10 +85,10 @@ func (e *Engine) send(c *Container, sig unix.Signal, all bool) error {
 	if err == nil {
 		err = rt.Kill(sig, all)
 	}
-	if c.State.Status == "paused" && (err == nil || all) {
+	if c.State.Status == "paused" && rt != nil {
 		err = cmp.Or(err, rt.Resume())
 	}
-	if errors.Is(err, unix.ESRCH) {
+	if !monitor.Alive(c.State.Pid, c.State.PidStart) {
 		return nil
 	}
 	return err
@@ -112,18 +116,29 @@ func (e *Engine) waitFor(c *Container, limit time.Duration) bool {
 	return false
 }
 
-// Wait waits for the container's end and returns its exit status.
-func (e *Engine) Wait(c *Container) (int, error) {
-	for c.State.Running() && c.State.Status != "restarting" {
-		if e.waitFor(c, time.Hour) {
-			break
-		}
+// Runs says whether the container runs now.
+func (e *Engine) Runs(c *Container) bool {
+	fresh, err := e.load(c.ID)
+	return err == nil && fresh.State.Running()
+}
+
+// Wait waits for the container's end and returns its exit status. Of one that
+// has been removed by then, the events tell.
+func (e *Engine) Wait(c *Container) (code int, err error) {
+	begin := c.State.StartedAt
+	for c.State.Status != "restarting" && !e.waitFor(c, time.Hour) {
 	}
 	state, err := monitor.Read(c.file())
-	if errors.Is(err, os.ErrNotExist) {
-		return c.State.ExitCode, nil // --rm
+	if !errors.Is(err, os.ErrNotExist) {
+		return state.ExitCode, err
 	}
-	return state.ExitCode, err
+	return code, journal.Events(e.Run, begin, time.Now(),
+		func(v journal.Event) error {
+			if v.ID == c.ID && v.Action == "die" {
+				code, _ = strconv.Atoi(v.Actor.Attributes["exitCode"])
+			}
+			return nil
+		})
 }
 
 // Kill sends a signal to a container that runs.
@@ -209,11 +224,6 @@ func (e *Engine) Pause(c *Container, freeze bool) error {
 // Remove removes the container with all that it has; force kills it first,
 // volumes takes those along that have no name.
 func (e *Engine) Remove(c *Container, force, volumes bool) error {
-	if c.State.Running() && !force {
-		return fmt.Errorf("cannot remove container %q: container is %s: stop "+
-			"the container before removing or force remove", "/"+c.Name,
-			c.State.Status)
-	}
 	release, err := e.hold(c)
 	if err != nil {
 		return err
@@ -284,7 +294,7 @@ func (e *Engine) forget(c *Container, volumes bool) error {
 // Rename gives the container another name.
 func (e *Engine) Rename(c *Container, name string) error {
 	name = strings.TrimPrefix(name, "/")
-	if !validName(name) {
+	if !flags.IsName(name) {
 		return fmt.Errorf("Invalid container name (%s), only "+
 			"[a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", name)
 	}
@@ -346,14 +356,11 @@ func (e *Engine) Update(c *Container, limits *bundle.Limits,
 }
 
 // merge overwrites what is given.
-func merge(old, l *bundle.Limits) {
-	for to, from := range map[*string]string{&old.Memory: l.Memory,
-		&old.MemoryReservation: l.MemoryReservation, &old.Cpus: l.Cpus,
-		&old.MemorySwap: l.MemorySwap, &old.KernelMemory: l.KernelMemory,
-		&old.CPUShares: l.CPUShares, &old.CPUPeriod: l.CPUPeriod,
-		&old.CPUQuota: l.CPUQuota, &old.CpusetCpus: l.CpusetCpus,
-		&old.CpusetMems: l.CpusetMems, &old.PidsLimit: l.PidsLimit,
-		&old.BlkioWeight: l.BlkioWeight} {
-		*to = cmp.Or(from, *to)
+func merge(old, given *bundle.Limits) {
+	to, from := reflect.ValueOf(old).Elem(), reflect.ValueOf(given).Elem()
+	for i := range from.NumField() {
+		if !from.Field(i).IsZero() {
+			to.Field(i).Set(from.Field(i))
+		}
 	}
 }

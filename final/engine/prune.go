@@ -28,7 +28,9 @@ func (e *Engine) Prune(allImages, volumes bool) (p Pruned, err error) {
 		}
 		size, _ := c.Sizes()
 		if gone := e.Remove(c, false, false); gone != nil {
-			err = errors.Join(err, gone)
+			if !e.Runs(c) { // it has not been started meanwhile
+				err = errors.Join(err, gone)
+			}
 			continue
 		}
 		p.Containers = append(p.Containers, c.ID)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 
 	"container-workshop/final/monitor"
@@ -70,7 +71,9 @@ func (e *Engine) launch(c *Container, o StartOptions) (_ *os.File, err error) {
 	if rt, err := e.runtime(c); err == nil {
 		rt.Delete(true) // left by a crash
 	}
-	if c.spec == nil || len(c.spec.Linux.Namespaces) == 0 {
+	// Create has made it already, but those it joins may have come and gone.
+	if o := c.Options; c.spec == nil ||
+		strings.Contains(o.Network+o.Pid+o.Ipc, "container:") {
 		_, err = e.makeSpec(c, true)
 	}
 	if err != nil {

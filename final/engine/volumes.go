@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"container-workshop/final/bundle"
+	"container-workshop/final/flags"
 	"container-workshop/final/image"
 	"container-workshop/final/layers"
 	"container-workshop/final/monitor"
@@ -36,7 +37,7 @@ func (e *Engine) volume(name string) string {
 func (e *Engine) CreateVolume(v Volume) (_ *Volume, made bool, err error) {
 	v.Anonymous = v.Anonymous || v.Name == ""
 	v.Name = cmp.Or(v.Name, newID())
-	if !validName(v.Name) {
+	if !flags.IsName(v.Name) {
 		return nil, false, fmt.Errorf("%q includes invalid characters for a "+
 			"local volume name, only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed. If "+
 			"you intended to pass a host directory, use absolute path", v.Name)
@@ -73,7 +74,7 @@ func (e *Engine) CreateVolume(v Volume) (_ *Volume, made bool, err error) {
 func (e *Engine) Volume(name string) (*Volume, error) {
 	v := &Volume{}
 	data, err := os.ReadFile(e.volume(name) + "/volume.json")
-	if errors.Is(err, os.ErrNotExist) || !validName(name) {
+	if errors.Is(err, os.ErrNotExist) || !flags.IsName(name) {
 		return nil, fmt.Errorf("get %s: no such volume", name)
 	}
 	if err == nil {

@@ -155,7 +155,7 @@ func (s *server) record(stream string, text []byte, end bool) []byte {
 		if n == 0 || n > maxLine {
 			n = min(len(text), maxLine)
 		}
-		s.journal.write(stream, text[:n])
+		s.log.Write(stream, text[:n])
 		text = text[n:]
 	}
 	return append([]byte(nil), text...)

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"container-workshop/final/journal"
 	"container-workshop/final/network/names"
 	"container-workshop/final/runtime"
 	"container-workshop/final/terminal"
@@ -50,7 +51,7 @@ type server struct {
 	done      chan bool // whether the owner cleans up
 
 	mu      sync.Mutex // of what follows, and of what is sent to clients
-	journal *journal
+	log     *journal.Writer
 	clients map[*os.File]bool
 }
 
@@ -119,7 +120,7 @@ func failure(err error) *Failure {
 
 // create makes the container, whose process then waits for start.
 func (s *server) create() (err error) {
-	if s.journal, err = openJournal(s.Log, s.LogSize, s.LogFiles); err != nil {
+	if s.log, err = journal.Open(s.Log, s.LogSize, s.LogFiles); err != nil {
 		return err
 	}
 	o := runtime.Options{Root: s.Root, Bundle: s.Run, Rootless: s.Rootless}
@@ -270,8 +271,9 @@ func (s *server) finish(ws unix.WaitStatus) int {
 }
 
 func (s *server) event(action string) {
-	Event{Type: "container", Action: action,
-		Actor: Actor{s.ID, s.Attributes}}.Append(filepath.Dir(s.Run))
+	event := journal.Event{Type: "container", Action: action,
+		Actor: journal.Actor{ID: s.ID, Attributes: s.Attributes}}
+	event.Append(filepath.Dir(s.Run))
 }
 
 // become turns this process into the command that goes on: execve(2). It stays

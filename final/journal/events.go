@@ -1,4 +1,4 @@
-package monitor
+package journal
 
 import (
 	"encoding/json"

@@ -1,4 +1,4 @@
-package engine
+package journal
 
 import (
 	"bufio"
@@ -10,32 +10,25 @@ import (
 	"os"
 	"strconv"
 	"time"
-
-	"container-workshop/final/monitor"
 )
 
-// LogOptions choose lines of a container's log.
-type LogOptions struct {
+// Options choose lines of a container's log.
+type Options struct {
 	Follow       bool
 	Tail         int // lines; negative is all
 	Since, Until time.Time
 }
 
-// Logs calls each with every line that is wanted.
-func (e *Engine) Logs(c *Container, o LogOptions,
-	each func(monitor.Line)) error {
-	f, err := os.Open(c.LogFile())
-	if errors.Is(err, os.ErrNotExist) && !o.Follow {
-		return nil // it has never run
-	}
-	var held []monitor.Line // for Tail
-	r := &follower{file: f, name: c.LogFile()}
-	defer func() { r.file.Close() }()
+// Read calls each with every line of a log that is wanted. With Follow it goes
+// on as long as the container runs.
+func Read(name string, o Options, runs func() bool, each func(Line)) error {
+	var held []Line // for Tail
+	r := &follower{name: name}
 	for {
 		// Whether it runs must be known before the end of the file is.
-		more := o.Follow && e.runs(c)
+		more := o.Follow && runs()
 		err := r.lines(func(data []byte) {
-			var line monitor.Line
+			var line Line
 			if json.Unmarshal(data, &line) != nil ||
 				line.Time.Before(o.Since) ||
 				!o.Until.IsZero() && line.Time.After(o.Until) {
@@ -57,11 +50,6 @@ func (e *Engine) Logs(c *Container, o LogOptions,
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-}
-
-func (e *Engine) runs(c *Container) bool {
-	fresh, err := e.load(c.ID)
-	return err == nil && fresh.State.Running()
 }
 
 // follower reads the lines of a file as they come, also when another file gets
@@ -128,38 +116,13 @@ func ParseTime(text string) (time.Time, error) {
 		"2026-01-02T15:04:05Z, seconds since 1970, or a duration as 10m", text)
 }
 
-// Event records that something happened to a container, a network, a volume or
-// an image; extra are more attributes, key and value in turn.
-func (e *Engine) Event(kind, action string, on any, extra ...string) {
-	event := monitor.Event{Type: kind, Action: action}
-	event.Actor.Attributes = map[string]string{}
-	switch on := on.(type) {
-	case *Container:
-		event.Actor.ID, event.Actor.Attributes = on.ID, on.attributes()
-	case string:
-		event.Actor.ID = on
-	}
-	for i := 0; i+1 < len(extra); i += 2 {
-		event.Actor.Attributes[extra[i]] = extra[i+1]
-	}
-	event.Append(e.Run)
-}
-
-func (c *Container) attributes() map[string]string {
-	all := map[string]string{"name": c.Name, "image": c.Options.Image}
-	for key, value := range c.Labels {
-		all[key] = value
-	}
-	return all
-}
-
 // Events calls each with what has happened since then, and goes on until the
 // other time, which may be in the future; none is never.
-func (e *Engine) Events(since, until time.Time,
-	each func(monitor.Event) error) (failed error) {
+func Events(run string, since, until time.Time,
+	each func(Event) error) (failed error) {
 	begin := time.Now()
 	read := func(data []byte) {
-		var event monitor.Event
+		var event Event
 		if json.Unmarshal(data, &event) != nil {
 			return
 		}
@@ -170,8 +133,8 @@ func (e *Engine) Events(since, until time.Time,
 		}
 		failed = errors.Join(failed, each(event))
 	}
-	older := &follower{name: e.Run + "/events.1"}
-	newer := &follower{name: e.Run + "/events"}
+	older := &follower{name: run + "/events.1"}
+	newer := &follower{name: run + "/events"}
 	err := older.lines(read)
 	for {
 		done := !until.IsZero() && time.Now().After(until)

@@ -1,4 +1,6 @@
-package monitor
+// Package journal writes and reads what a container says, in the format of
+// Docker's json-file driver, and what happens to containers.
+package journal
 
 import (
 	"encoding/json"
@@ -15,9 +17,9 @@ type Line struct {
 	Time   time.Time `json:"time"`
 }
 
-// journal writes the log: FILE, and with --log-opt max-file=N the older ones as
+// A Writer writes the log: FILE, and with --log-opt max-file=N the older ones as
 // FILE.1 to FILE.N-1.
-type journal struct {
+type Writer struct {
 	file  *os.File
 	name  string
 	size  int64
@@ -25,21 +27,23 @@ type journal struct {
 	files int
 }
 
-func openJournal(name string, limit int64, files int) (*journal, error) {
+// Open goes on with a log, which may be new.
+func Open(name string, limit int64, files int) (*Writer, error) {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	j := &journal{file: f, name: name, limit: limit, files: max(files, 1)}
-	if info, err := f.Stat(); err == nil {
-		j.size = info.Size()
+	info, err := f.Stat()
+	if err == nil && info.Size() > 0 {
+		_, err = f.WriteString("\n") // after half a line of one who was killed
 	}
-	return j, nil
+	return &Writer{file: f, name: name, size: info.Size(), limit: limit,
+		files: max(files, 1)}, err
 }
 
-// write adds one line. A disk that is full must not stop the container: what
+// Write adds one line. A disk that is full must not stop the container: what
 // could not be written is lost, as it is under Docker.
-func (j *journal) write(stream string, text []byte) {
+func (j *Writer) Write(stream string, text []byte) {
 	data, _ := json.Marshal(Line{string(text), stream, time.Now().UTC()})
 	data = append(data, '\n')
 	if j.limit > 0 && j.size > 0 && j.size+int64(len(data)) > j.limit {
@@ -51,7 +55,7 @@ func (j *journal) write(stream string, text []byte) {
 
 // rotate begins a new file. Who follows the log sees that the name stands for
 // another file now, or that the file has become shorter.
-func (j *journal) rotate() {
+func (j *Writer) rotate() {
 	for n := j.files - 1; n > 0; n-- {
 		older := j.name
 		if n > 1 {
