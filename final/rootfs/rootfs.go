@@ -156,14 +156,22 @@ func Enter(spec *specs.Spec, path string, pivot bool) error {
 }
 
 // pivotRoot makes the working directory the root. "." twice puts the host's
-// root on top of the new one, where "." still finds it until umount2. As a
-// slave it does not tell the host that it is unmounted.
+// root on top of the new one. We enter it to make it a slave, so that it does
+// not tell the host that it is unmounted; without fchdir(2), "." would be the
+// new root, whose volumes may be shared on purpose.
 func pivotRoot(root string) error {
-	if err := unix.PivotRoot(".", "."); err != nil {
+	old, err := unix.Open("/", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open /: %w", err)
+	}
+	defer unix.Close(old)
+	if err = unix.PivotRoot(".", "."); err != nil {
 		return fmt.Errorf("pivot_root %s: %w: if the host's root is in memory "+
 			"(initramfs), use --no-pivot", root, err)
 	}
-	err := unix.Mount("", ".", "", unix.MS_SLAVE|unix.MS_REC, "")
+	if err = unix.Fchdir(old); err == nil {
+		err = unix.Mount("", ".", "", unix.MS_SLAVE|unix.MS_REC, "")
+	}
 	if err == nil {
 		err = unix.Unmount(".", unix.MNT_DETACH)
 	}
