@@ -95,10 +95,11 @@ func verbs(name string) (v verb, ok bool) {
 		}},
 		"state": {one: state}, "list": {flags: printFlags, run: list},
 		"ps": {flags: printFlags, one: ps}, "kill": {flags: allFlag, one: kill},
-		"delete": {flags: forceFlag, one: remove},
-		"update": {flags: updateFlags, one: update},
-		"events": {flags: eventFlags, one: events},
-		"spec":   {flags: specFlags, run: spec}, "features": {run: printFeatures},
+		"delete":   {flags: forceFlag, one: remove},
+		"update":   {flags: updateFlags, one: update},
+		"events":   {flags: eventFlags, one: events},
+		"spec":     {flags: specFlags, run: spec},
+		"features": {run: printFeatures},
 	}[name]
 	return v, ok
 }

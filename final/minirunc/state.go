@@ -147,7 +147,8 @@ func updateFlags(f *flag.FlagSet, o *options) {
 		{"memory-swap", "memory", "swap"}, {"cpu-share", "cpu", "shares"},
 		{"cpu-quota", "cpu", "quota"}, {"cpu-period", "cpu", "period"},
 		{"cpuset-cpus", "cpu", "cpus"}, {"cpuset-mems", "cpu", "mems"},
-		{"pids-limit", "pids", "limit"}, {"blkio-weight", "blockIO", "weight"}} {
+		{"pids-limit", "pids", "limit"},
+		{"blkio-weight", "blockIO", "weight"}} {
 		f.Func(l[0], l[1]+"."+l[2], func(s string) error {
 			if o.limits[l[1]] == nil {
 				o.limits[l[1]] = map[string]any{}

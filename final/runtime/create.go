@@ -37,6 +37,7 @@ func Create(id string, o Options) (c *Container, err error) {
 	if err := checkID(id); err != nil {
 		return nil, err
 	}
+	go hurry()
 	bundle, err := filepath.Abs(o.Bundle)
 	if err != nil {
 		return nil, err
@@ -115,8 +116,8 @@ func (c *Container) create(spec *specs.Spec, data []byte, o Options) error {
 	return err
 }
 
-// allowDevices adds to the rules for devices, in the end, those that a container
-// has anyway: runtime-spec, "Default Devices", and terminals; and all may be
+// allowDevices adds to the rules for devices, in the end, those that every
+// container has: runtime-spec, "Default Devices", and terminals; and all may be
 // made, if not opened. Without any rule all others are denied, as runc does.
 func allowDevices(spec *specs.Spec) *specs.LinuxResources {
 	r := specs.LinuxResources{}
@@ -139,7 +140,8 @@ func allowDevices(spec *specs.Spec) *specs.LinuxResources {
 	}
 	rule("c", -1, -1, "m")
 	rule("b", -1, -1, "m")
-	for _, minor := range []int64{3, 5, 7, 8, 9} { // null zero full random urandom
+	// null, zero, full, random, urandom
+	for _, minor := range []int64{3, 5, 7, 8, 9} {
 		rule("c", 1, minor, "rwm")
 	}
 	rule("c", 5, 0, "rwm")    // tty
@@ -200,11 +202,13 @@ func setNamespaces(spec *specs.Spec, plan *namespaces.Plan,
 			if err != nil {
 				return fmt.Errorf("%s namespace: %w", n.Type, err)
 			}
-			if flag == unix.CLONE_NEWUSER && same(n.Path, "/proc/self/ns/user") {
+			if flag == unix.CLONE_NEWUSER &&
+				same(n.Path, "/proc/self/ns/user") {
 				f.Close()
 				continue
 			}
-			plan.Join = append(plan.Join, namespaces.Joint{File: f, Flags: flag})
+			plan.Join = append(plan.Join, namespaces.Joint{File: f,
+				Flags: flag})
 			continue
 		}
 		switch flag {

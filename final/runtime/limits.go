@@ -30,7 +30,8 @@ func setLimits(pid int, list []specs.POSIXRlimit) error {
 		}
 		want := unix.Rlimit{Cur: l.Soft, Max: l.Hard}
 		if err := unix.Prlimit(pid, n, &want, nil); err != nil {
-			return fmt.Errorf("set %s to %d:%d: %w", l.Type, l.Soft, l.Hard, err)
+			return fmt.Errorf("set %s to %d:%d: %w", l.Type, l.Soft, l.Hard,
+				err)
 		}
 	}
 	return nil

@@ -33,10 +33,10 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	code := 1
-	if err := build(dir); err != nil {
-		fmt.Println(err)
-	} else {
+	if err = build(dir); err == nil {
 		code = m.Run()
+	} else {
+		fmt.Println(err)
 	}
 	os.RemoveAll(dir)
 	os.Exit(code)
@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 
 // build makes the program, or takes the one in MINIRUNC.
 func build(dir string) (err error) {
-	rootfs, err = filepath.Abs("../../rootfs")
+	rootfs, _ = filepath.Abs("../../rootfs")
 	if _, missing := os.Stat(rootfs + "/bin/busybox"); missing != nil {
 		return fmt.Errorf("%s: no busybox there: make rootfs", rootfs)
 	}
@@ -270,16 +270,11 @@ func TestDeleteCreated(t *testing.T) {
 	b.want("left", b.leftovers(), "")
 }
 
+// TestRuncSpec runs what `runc spec` makes, of version 1.1.5.
 func TestRuncSpec(t *testing.T) {
-	if _, err := exec.LookPath("runc"); err != nil {
-		t.Skip("runc is not installed: apt-get install runc")
-	}
 	b := newBench(t)
-	os.Remove(b.dir + "/config.json")
-	if out, err := exec.Command("runc", "spec", "-b", b.dir).CombinedOutput(); err != nil {
-		b.Fatalf("runc spec: %s", out)
-	}
-	data, _ := os.ReadFile(b.dir + "/config.json")
+	data, err := os.ReadFile("testdata/runc-spec.json")
+	b.check(err)
 	b.check(json.Unmarshal(data, &b.spec))
 	b.spec.Process.Terminal, b.spec.Root.Path = false, rootfs
 	b.want("output", b.sh("hostname; id -u; echo $$"), "runc\n0\n1")
@@ -295,16 +290,19 @@ func TestExitStatus(t *testing.T) {
 		{[]string{"sh", "-c", "exit 42"}, 42, nil},
 		{[]string{"sh", "-c", "kill -9 $$"}, 0, nil}, // PID 1 is immune
 		{[]string{"/no/such"}, 127, []string{"no such file or directory"}},
-		{[]string{"nosuch"}, 127, []string{"executable file not found in $PATH"}},
+		{[]string{"nosuch"}, 127,
+			[]string{"executable file not found in $PATH"}},
 		{[]string{"/etc"}, 126, []string{"is a directory"}},
 		{[]string{"/etc/passwd"}, 126, []string{"permission denied"}},
 	} {
 		b.spec.Process.Args = c.args
 		b.write()
 		log := b.dir + "/log"
-		_, stderr, code := b.run("--log", log, "--log-format", "json", "run", b.id)
+		_, stderr, code := b.run("--log", log, "--log-format", "json", "run",
+			b.id)
 		if code != c.code {
-			b.Errorf("%q: exit status %d, want %d: %s", c.args, code, c.code, stderr)
+			b.Errorf("%q: exit status %d, want %d: %s", c.args, code, c.code,
+				stderr)
 		}
 		for _, w := range c.words {
 			text, _ := os.ReadFile(log)
@@ -312,7 +310,8 @@ func TestExitStatus(t *testing.T) {
 			err := json.Unmarshal(text, &line)
 			if err != nil || line.Level != "error" ||
 				!strings.Contains(line.Msg, w) || !strings.Contains(stderr, w) {
-				b.Errorf("%q: log %s, stderr %s; want %q", c.args, text, stderr, w)
+				b.Errorf("%q: log %s, stderr %s; want %q", c.args, text,
+					stderr, w)
 			}
 		}
 		os.Remove(log)
@@ -339,7 +338,8 @@ func TestExec(t *testing.T) {
 	b.want("status", fmt.Sprint(code), "7")
 	_, _, code = b.run("exec", b.id, "sh", "-c", "kill -9 $$")
 	b.want("status", fmt.Sprint(code), "137")
-	b.refuse(127, []string{"no such file or directory"}, "exec", b.id, "/nosuch")
+	b.refuse(127, []string{"no such file or directory"}, "exec", b.id,
+		"/nosuch")
 	b.refuse(127, []string{"executable file not found"}, "exec", b.id, "nosuch")
 	b.refuse(126, []string{"permission denied"}, "exec", b.id, "/etc/passwd")
 	b.want("user", b.must("exec", "-u", "5:6", "-e", "A=b c", "--cwd", "/tmp",
@@ -376,12 +376,14 @@ func TestPauseResumeUpdate(t *testing.T) {
 		b.Errorf("stats: %s", stats)
 	}
 	cmd := b.command("update", "--resources", "-", b.id)
-	cmd.Stdin = strings.NewReader(`{"memory":{"limit":44040192},"cpu":{"shares":0},"blockIO":{"weight":0}}`)
+	cmd.Stdin = strings.NewReader(`{"memory":{"limit":44040192},` +
+		`"cpu":{"shares":0},"blockIO":{"weight":0}}`)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		b.Errorf("update: %s", out)
 	}
-	if s := b.must("events", "--stats", b.id); !strings.Contains(s, "44040192") {
-		b.Errorf("stats: %s", s)
+	stats = b.must("events", "--stats", b.id)
+	if !strings.Contains(stats, "44040192") {
+		b.Errorf("stats: %s", stats)
 	}
 	b.must("pause", b.id)
 	b.must("delete", "--force", b.id)
@@ -391,10 +393,12 @@ func TestHooks(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "log")
 	hook := func(name string) []specs.Hook {
 		script := `echo $H $(sed 's/.*"status":"\([a-z]*\)".*/\1/') >>` + log
-		return []specs.Hook{{Path: "/bin/sh", Args: []string{"sh", "-c", script},
-			Env: []string{"H=" + name, "PATH=/bin:/usr/bin"}}}
+		return []specs.Hook{{Path: "/bin/sh",
+			Args: []string{"sh", "-c", script},
+			Env:  []string{"H=" + name, "PATH=/bin:/usr/bin"}}}
 	}
 	b := newBench(t, func(s *specs.Spec) {
+		//lint:ignore SA1019 Docker uses it
 		s.Hooks = &specs.Hooks{Prestart: hook("prestart"),
 			CreateRuntime:   hook("createRuntime"),
 			CreateContainer: hook("createContainer"),
@@ -431,6 +435,10 @@ func TestHooks(t *testing.T) {
 	b.want("left", b.leftovers(), "")
 }
 
+func nsFile(pid int, name string) string {
+	return fmt.Sprintf("/proc/%d/ns/%s", pid, name)
+}
+
 func TestUserNamespace(t *testing.T) {
 	b := newBench(t, func(s *specs.Spec) {
 		s.Linux.Namespaces = append(s.Linux.Namespaces,
@@ -452,10 +460,10 @@ func TestUserNamespace(t *testing.T) {
 	c := newBench(t, func(s *specs.Spec) {
 		s.Linux.Namespaces = []specs.LinuxNamespace{
 			{Type: specs.MountNamespace}, {Type: specs.PIDNamespace},
-			{Type: specs.NetworkNamespace, Path: fmt.Sprintf("/proc/%d/ns/net", pid)},
-			{Type: specs.UserNamespace, Path: fmt.Sprintf("/proc/%d/ns/user", pid)},
-			{Type: specs.UTSNamespace, Path: fmt.Sprintf("/proc/%d/ns/uts", pid)},
-			{Type: specs.IPCNamespace, Path: fmt.Sprintf("/proc/%d/ns/ipc", pid)}}
+			{Type: specs.NetworkNamespace, Path: nsFile(pid, "net")},
+			{Type: specs.UserNamespace, Path: nsFile(pid, "user")},
+			{Type: specs.UTSNamespace, Path: nsFile(pid, "uts")},
+			{Type: specs.IPCNamespace, Path: nsFile(pid, "ipc")}}
 	})
 	net, _ := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", pid))
 	c.want("joined", c.sh("id -u; readlink /proc/self/ns/user; "+
@@ -471,10 +479,10 @@ func TestJoinNamespaces(t *testing.T) {
 		s.Hostname = ""
 		s.Linux.Namespaces = []specs.LinuxNamespace{
 			{Type: specs.MountNamespace},
-			{Type: specs.PIDNamespace, Path: fmt.Sprintf("/proc/%d/ns/pid", pid)},
-			{Type: specs.NetworkNamespace, Path: fmt.Sprintf("/proc/%d/ns/net", pid)},
-			{Type: specs.UTSNamespace, Path: fmt.Sprintf("/proc/%d/ns/uts", pid)},
-			{Type: specs.IPCNamespace, Path: fmt.Sprintf("/proc/%d/ns/ipc", pid)}}
+			{Type: specs.PIDNamespace, Path: nsFile(pid, "pid")},
+			{Type: specs.NetworkNamespace, Path: nsFile(pid, "net")},
+			{Type: specs.UTSNamespace, Path: nsFile(pid, "uts")},
+			{Type: specs.IPCNamespace, Path: nsFile(pid, "ipc")}}
 	})
 	for _, ns := range []string{"net", "uts", "ipc", "pid"} {
 		theirs, _ := os.Readlink(fmt.Sprintf("/proc/%d/ns/%s", pid, ns))
@@ -509,9 +517,11 @@ func TestSecurity(t *testing.T) {
 		s.Process.User = specs.User{UID: 1000, GID: 1001,
 			AdditionalGids: []uint32{5, 6}, Umask: &umask}
 		s.Process.Capabilities = &specs.LinuxCapabilities{
-			Bounding:  []string{"CAP_CHOWN", "CAP_NET_RAW"},
-			Permitted: []string{"CAP_NET_RAW"}, Effective: []string{"CAP_NET_RAW"},
-			Inheritable: []string{"CAP_NET_RAW"}, Ambient: []string{"CAP_NET_RAW"}}
+			Bounding:    []string{"CAP_CHOWN", "CAP_NET_RAW"},
+			Permitted:   []string{"CAP_NET_RAW"},
+			Effective:   []string{"CAP_NET_RAW"},
+			Inheritable: []string{"CAP_NET_RAW"},
+			Ambient:     []string{"CAP_NET_RAW"}}
 		s.Process.Rlimits = []specs.POSIXRlimit{
 			{Type: "RLIMIT_NOFILE", Soft: 100, Hard: 200},
 			{Type: "RLIMIT_CORE", Soft: 1, Hard: 2}}
@@ -520,9 +530,11 @@ func TestSecurity(t *testing.T) {
 	})
 	for _, nnp := range []bool{true, false} {
 		b.spec.Process.NoNewPrivileges = nnp
-		out := b.sh("mkdir /tmp/x 2>&1; echo $(id -u) $(id -g) $(id -G); umask; ulimit -Sn; ulimit -Hn;" +
+		out := b.sh("mkdir /tmp/x 2>&1; echo $(id -u) $(id -g) $(id -G);" +
+			"umask; ulimit -Sn; ulimit -Hn;" +
 			"cat /proc/self/oom_score_adj; grep -e Cap -e Seccomp: -e NoNew " +
-			"/proc/self/status; cat /proc/kcore | wc -c; echo x >/proc/sysrq-trigger;" +
+			"/proc/self/status; cat /proc/kcore | wc -c;" +
+			"echo x >/proc/sysrq-trigger;" +
 			"ls /proc/self/fd | wc -l; readlink /proc/self/cwd; echo $0")
 		for _, w := range []string{"mkdir: can't create directory '/tmp/x': " +
 			"Operation not permitted", "1000 1001 1001 5 6",
@@ -554,9 +566,12 @@ func TestRefused(t *testing.T) {
 		},
 		"mount is missing": func(s *specs.Spec) { s.Linux.Namespaces = nil },
 		"twice": func(s *specs.Spec) {
-			s.Linux.Namespaces = append(s.Linux.Namespaces, s.Linux.Namespaces...)
+			l := s.Linux
+			l.Namespaces = append(l.Namespaces, l.Namespaces...)
 		},
-		"no such file or directory": func(s *specs.Spec) { s.Root.Path = "/nosuch" },
+		"no such file or directory": func(s *specs.Spec) {
+			s.Root.Path = "/nosuch"
+		},
 		"uidMappings": func(s *specs.Spec) {
 			s.Linux.Namespaces = append(s.Linux.Namespaces,
 				specs.LinuxNamespace{Type: specs.UserNamespace})
