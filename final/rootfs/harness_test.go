@@ -157,10 +157,9 @@ func run(t *testing.T, j job, attr *syscall.SysProcAttr) (string, error) {
 	}
 	os.Chmod(filepath.Dir(file), 0o755)
 	before := mounts(t, j.Root)
-	exe, _ := os.Executable()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, exe, file)
+	cmd := exec.CommandContext(ctx, "/proc/self/exe", file)
 	cmd.WaitDelay = time.Second
 	cmd.Args[0] = inside
 	if attr == nil {
