@@ -200,7 +200,7 @@ func (c *Cgroup) run(t *testing.T, args ...string) (string, int) {
 
 func eventually(t *testing.T, what string, f func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !f(); {
+	for end := time.Now().Add(time.Minute); !f(); {
 		if time.Now().After(end) {
 			t.Fatalf("it never happened: %s", what)
 		}
@@ -1201,7 +1201,7 @@ func TestStats(t *testing.T) {
 	var s *Stats
 	eventually(t, "processor time", func() bool {
 		s, _ = c.Stats()
-		return s.CPU.Usage.Total > 1e7
+		return s.CPU.Usage.Total > 2e8 // user and kernel are sampled
 	})
 	if s.Pids.Current < 1 || s.Memory.Usage.Usage == 0 ||
 		len(s.Memory.Raw) < 10 || s.CPU.Usage.User+s.CPU.Usage.Kernel == 0 ||

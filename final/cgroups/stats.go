@@ -66,11 +66,11 @@ type BlkioEntry struct {
 func (c *Cgroup) Stats() (*Stats, error) {
 	s := &Stats{CPU: c.cpuStats(), Memory: c.memoryStats(),
 		Hugetlb: map[string]MemoryEntry{}}
+	s.Blkio.IoServiceBytesRecursive = []BlkioEntry{} // not null in JSON
+	s.Blkio.IoServicedRecursive = []BlkioEntry{}
 	pids, _ := c.at("pids")
 	s.Pids.Current = number(pids, "pids.current")
-	if s.Pids.Limit = number(pids, "pids.max"); s.Pids.Limit+1 == 0 {
-		s.Pids.Limit = 0
-	}
+	s.Pids.Limit = number(pids, "pids.max") % math.MaxUint64 // no limit: 0
 	c.blkioStats(s)
 	dir, _ := c.at("hugetlb")
 	files, _ := filepath.Glob(dir + "/hugetlb.*B.[cu]*") // current, usage
