@@ -50,7 +50,7 @@ test-step%: FORCE
 	@$(MAKE) -C vagrant VM= $@
 else
 
-run: build rootfs ## start a container of the highest step: a shell, or a tour
+run: build rootfs ## a container of minidocker (STEP=N: of step N)
 	@$(SCRIPTS)/run.sh
 
 test: build $(TEST_C) rootfs ## every test, then the counts and the skips

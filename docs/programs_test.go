@@ -29,7 +29,8 @@ type builder struct {
 
 var programs = &builder{done: map[string]error{}}
 
-var stepName = regexp.MustCompile(`step[0-9][0-9]-[a-z0-9]+`)
+var programName = regexp.MustCompile(
+	`step[0-9][0-9]-[a-z0-9]+|minidocker|minirunc`)
 
 // build returns the directory with the programs that text names. Where there
 // is no Go, BIN says where somebody else has put them.
@@ -50,14 +51,17 @@ func (b *builder) build(root, text string) (string, error) {
 		}
 		b.dir = dir
 	}
-	for _, step := range stepName.FindAllString(text, -1) {
-		if !slices.Contains(steps(root), step) {
+	for _, name := range programName.FindAllString(text, -1) {
+		build := b.buildStep
+		if !strings.HasPrefix(name, "step") {
+			name, build = "minidocker", b.buildFinal
+		} else if !slices.Contains(steps(root), name) {
 			continue // perhaps a name that only looks like a step
 		}
-		err, done := b.done[step]
+		err, done := b.done[name]
 		if !done {
-			err = b.buildStep(root, step)
-			b.done[step] = err
+			err = build(root, name)
+			b.done[name] = err
 		}
 		if err != nil {
 			return "", err
@@ -68,12 +72,8 @@ func (b *builder) build(root, text string) (string, error) {
 
 // buildStep builds a step in Go and in C, as the Makefile does.
 func (b *builder) buildStep(root, step string) error {
-	cmd := exec.Command("go", "build", "-buildvcs=false", "-trimpath", "-tags",
-		"urfave_cli_no_docs", "-o", b.dir+"/", "./"+step)
-	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("go build ./%s: %w: %s", step, err, out)
+	if err := b.buildGo(root, step, step); err != nil {
+		return err
 	}
 	if _, err := exec.LookPath("gcc"); err != nil {
 		return nil // what uses the C programs needs=gcc
@@ -90,6 +90,21 @@ func (b *builder) buildStep(root, step string) error {
 			file); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+func (b *builder) buildFinal(root, name string) error {
+	return b.buildGo(root, "final", name)
+}
+
+func (b *builder) buildGo(root, dir, name string) error {
+	cmd := exec.Command("go", "build", "-buildvcs=false", "-trimpath", "-tags",
+		"urfave_cli_no_docs", "-o", filepath.Join(b.dir, name), "./"+dir)
+	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build ./%s: %w: %s", dir, err, out)
 	}
 	return nil
 }

@@ -618,3 +618,73 @@ func TestRunOptions(t *testing.T) {
 		})
 	}
 }
+
+// make run starts minidocker where there is one, with what this machine allows,
+// and leaves nothing of it.
+func TestRunMinidocker(t *testing.T) {
+	limits := "--memory 64m --cpus 0.5 --pids-limit 64"
+	for refused, c := range map[string]struct{ says, args string }{
+		"nothing": {"", "--network NET " + limits},
+		"--network": {"no network here: it refused --network",
+			"--network none " + limits},
+		"--cpus": {"no CPU limit here: it refused --cpus",
+			"--network NET --memory 64m --pids-limit 64"},
+	} {
+		t.Run(refused, func(t *testing.T) {
+			dir := t.TempDir()
+			for _, name := range []string{"run.sh", "minidocker.sh",
+				"beside.sh"} {
+				copyScript(t, dir+"/docs/scripts", name)
+			}
+			writeFile(t, dir+"/bin/minidocker", `#!/bin/sh
+echo "$*" >>calls
+case $1 in
+ps) if [ "$2" = -a ]; then echo workshop-4194305; fi ;;
+inspect) echo $PPID ;;
+exec) echo inside ;;
+run)
+	for a; do
+		if [ "$a" = `+refused+` ]; then refused=1; fi
+		if [ "$a" = none ]; then refused=; fi
+	done
+	if [ "$refused" ]; then echo 'it refused `+refused+`' >&2; exit 125; fi
+esac
+`, 0o755)
+			out, status := runIn(t, dir, []string{"ROOTFS=fs", "STEP="},
+				"docs/scripts/run.sh")
+			calls := strings.Split(strings.TrimSpace(readText(t,
+				dir+"/calls")), "\n")
+			began := ""
+			for _, call := range calls {
+				if strings.HasPrefix(call, "run -d --rm --name ") {
+					began = call
+				}
+			}
+			name, _, _ := strings.Cut(strings.TrimPrefix(began,
+				"run -d --rm --name "), " ")
+			network := name
+			if os.Getuid() != 0 {
+				network = "slirp4netns"
+				if _, err := exec.LookPath("pasta"); err == nil {
+					network = "pasta"
+				}
+			}
+			want := "run -d --rm --name " + name + " --hostname workshop " +
+				strings.Replace(c.args, "NET", network, 1) +
+				" workshop sleep 300"
+			if status != 0 || began != want || !strings.Contains(out, c.says) ||
+				!strings.Contains(out, "== 7 overlay") {
+				t.Errorf("status %d, it said:\n%scalled %q, want %q, %q",
+					status, out, began, want, c.says)
+			}
+			last := calls[max(0, len(calls)-2):]
+			if diff := cmp.Diff([]string{"rm -f " + name, "network rm " +
+				name}, last); diff != "" {
+				t.Error("at the end:", diff)
+			}
+			if !slices.Contains(calls, "rm -f workshop-4194305") {
+				t.Errorf("a killed run's container is left: %q", calls)
+			}
+		})
+	}
+}

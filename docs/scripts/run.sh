@@ -1,11 +1,15 @@
 #!/bin/bash
-# run.sh: a container of the highest step on the busybox root filesystem.
-# On a terminal a shell in it, else the tour. STEP=N chooses another step.
+# run.sh: a container of minidocker on the busybox root filesystem. On a
+# terminal a shell in it, else the tour. STEP=N: a container of step N instead.
 set -euo pipefail
 
+if [ -z "${STEP:-}" ] && [ -e bin/minidocker ]; then
+	exec docs/scripts/minidocker.sh
+fi
 rootfs=${ROOTFS:-rootfs}
 # shellcheck disable=SC2231 # the pattern is one: [0-9], or a digit
 for bin in bin/step0${STEP:-[0-9]}-*; do :; done    # the last one
+if [ ! -e "$bin" ]; then echo "there is no step ${STEP:-}" >&2; exit 1; fi
 number=${bin#bin/step0} number=${number%%-*}
 if [ "$number" -lt 4 ] && [ "$(id -u)" != 0 ]; then
 	echo "${bin#bin/} needs root: sudo make run" >&2

@@ -1,7 +1,7 @@
 #!/bin/bash
 # tour.sh PROGRAM STEP OPTION...: start one container and show what it sees,
 # with the host's view beside it. make run calls it (see run.sh).
-# shellcheck disable=SC2016,SC2317 # beside evaluates its arguments
+# shellcheck disable=SC2016,SC2034,SC2154,SC2317 # beside evaluates, too
 set -euo pipefail
 
 program=$1 step=$2
@@ -32,42 +32,9 @@ if [ -z "$pid" ] || ! kill -0 "$id" 2>/dev/null; then
 	exit 1
 fi
 
-# beside TITLE INSIDE OUTSIDE: two shell commands, their outputs in two columns.
-beside() {
-	"$program" exec "$pid" sh -c "$2" </dev/null 3>&- >"$temp/in" 2>&1 ||
-		echo "(status $?)" >>"$temp/in"
-	( eval "$3" ) </dev/null 3>&- >"$temp/out" 2>&1 || true
-	echo
-	echo "== $1"
-	awk -v left="$temp/in" -v right="$temp/out" 'BEGIN {
-		row("in the container", "on the host")
-		for (;;) {
-			a = (getline l <left) > 0; b = (getline r <right) > 0
-			if (!a && !b) exit
-			row(a ? l : "", b ? r : "")
-		}
-	}
-	function row(l, r) { gsub(/\t/, " ", l); gsub(/\t/, " ", r)
-		printf "   %-36.36s | %.39s\n", l, r }'
-}
-
-# The processes of the container as the host numbers them: those in its PID
-# namespace.
-on_host() {
-	local ns p
-	ns=$(readlink "/proc/$pid/ns/pid")
-	for p in /proc/[0-9]*; do
-		if [ "$(readlink "$p/ns/pid" 2>/dev/null)" = "$ns" ]; then
-			printf '%5d %s\n' "${p#/proc/}" "$(tr '\0' ' ' <"$p/cmdline")"
-		fi
-	done
-	set -- /proc/[0-9]*
-	echo "      ($# processes on this host)"
-}
-
-# Mount points and types; of the cgroups one is enough.
-mounts="awk '{ for (i = 7; \$i != \"-\"; i++); print \$5, \$(i + 1) }' \\
-/proc/self/mountinfo | grep -v /sys/fs/cgroup/"
+inside() { "$program" exec "$pid" "$@"; }
+# shellcheck source=docs/scripts/beside.sh
+. "$(dirname "$0")/beside.sh"
 
 # The container's limits are files in its own directory of each hierarchy.
 limits() {
