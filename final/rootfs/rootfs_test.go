@@ -123,13 +123,21 @@ chroot .. ls -d /marker; umount -l / 2>/dev/null; ls -d /marker`})
 func TestHostileLinks(t *testing.T) {
 	host := t.TempDir()
 	os.WriteFile(host+"/precious", []byte("host\n"), 0o644)
+	for name, c := range hostile(host) {
+		t.Run(name, func(t *testing.T) { c.test(t, host) })
+	}
+}
+
+type trick struct {
+	links    map[string]string
+	mount    *specs.Mount
+	fail, in string
+	script   string
+}
+
+func hostile(host string) map[string]trick {
 	up := "/../../../../../../../../../.."
-	for name, c := range map[string]struct {
-		links    map[string]string
-		mount    *specs.Mount
-		fail, in string
-		script   string
-	}{
+	return map[string]trick{
 		"dev": {links: map[string]string{"dev": "/etc"},
 			script: "ls -ld /dev; stat -c %F /etc/null", in: "/etc\n"},
 		"dev up": {links: map[string]string{"dev": up + host},
@@ -173,31 +181,31 @@ func TestHostileLinks(t *testing.T) {
 			fail:  "invalid cross-device link"},
 		"dotdot": {mount: &specs.Mount{Destination: up + "/a/../../b",
 			Type: "tmpfs"}, script: "ls -d /b", in: "/b\n"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			root := busybox(t)
-			for link, to := range c.links {
-				os.RemoveAll(root + "/" + link)
-				if err := os.Symlink(to, root+"/"+link); err != nil {
-					t.Fatal(err)
-				}
-			}
-			spec := plain()
-			if c.mount != nil {
-				spec.Mounts = append(spec.Mounts, *c.mount)
-			}
-			j := job{Root: root, Spec: spec, Script: c.script}
-			if c.fail != "" {
-				fails(t, j, c.fail)
-			} else if out := must(t, j); !strings.Contains(out, c.in) {
-				t.Errorf("got %s, not %s", out, c.in)
-			}
-			entries, _ := os.ReadDir(host)
-			text, _ := os.ReadFile(host + "/precious")
-			if len(entries) != 1 || string(text) != "host\n" {
-				t.Errorf("the host's directory is now %v, %q", entries, text)
-			}
-		})
+	}
+}
+
+func (c *trick) test(t *testing.T, host string) {
+	root := busybox(t)
+	for link, to := range c.links {
+		os.RemoveAll(root + "/" + link)
+		if err := os.Symlink(to, root+"/"+link); err != nil {
+			t.Fatal(err)
+		}
+	}
+	spec := plain()
+	if c.mount != nil {
+		spec.Mounts = append(spec.Mounts, *c.mount)
+	}
+	j := job{Root: root, Spec: spec, Script: c.script}
+	if c.fail != "" {
+		fails(t, j, c.fail)
+	} else if out := must(t, j); !strings.Contains(out, c.in) {
+		t.Errorf("got %s, not %s", out, c.in)
+	}
+	entries, _ := os.ReadDir(host)
+	text, _ := os.ReadFile(host + "/precious")
+	if len(entries) != 1 || string(text) != "host\n" {
+		t.Errorf("the host's directory is now %v, %q", entries, text)
 	}
 }
 
@@ -284,7 +292,7 @@ func TestProcIsKept(t *testing.T) {
 		Source: "/proc", Options: []string{"rbind", "ro"}}
 	spec.Linux.ReadonlyPaths = nil
 	if out := must(t, job{Root: root, Spec: spec,
-		Script: "ls -d /proc/1; grep ' /proc ' /proc/1/mountinfo"}); // the host's 1
+		Script: "ls -d /proc/1; grep ' /proc ' /proc/1/mountinfo"});
 	!strings.Contains(out, "/proc/1\n") {
 		t.Error(out)
 	}
@@ -516,9 +524,9 @@ func TestUserNamespace(t *testing.T) {
 		specs.LinuxNamespace{Type: "user"})
 	spec.Root.Readonly = true
 	out, err := run(t, job{Root: root, Spec: spec, Script: devs +
-		`; echo text >/dev/null && cat /proc/keys; id -u; ls /sys/fs/cgroup | head -1
+		`; echo text >/dev/null && cat /proc/keys; id -u; ls /sys/fs/cgroup
 echo x 2>&1 >/x`}, user(100000))
-	if err != nil || !strings.Contains(out, "null character special file 1,3") ||
+	if err != nil || !strings.Contains(out, "null character special file 1") ||
 		!strings.Contains(out, "Read-only") {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -555,8 +563,8 @@ func TestDevices(t *testing.T) {
 	spec.Linux.Devices = []specs.LinuxDevice{
 		{Path: "/dev/disk/one", Type: "b", Major: 7, Minor: 300,
 			FileMode: &mode, UID: &id, GID: &id},
-		{Path: "/dev/pipe", Type: "p"}, {Path: "/elsewhere", Type: "u", Major: 1,
-			Minor: 3}, {Path: "/dev/ptmx", Type: "c", Major: 9, Minor: 9},
+		{Path: "/dev/pipe", Type: "p"},
+		{Path: "/elsewhere", Type: "u", Major: 1, Minor: 3}, {Path: "/dev/ptmx", Type: "c", Major: 9, Minor: 9},
 		{Path: "/dev/null", Type: "c", Major: 1, Minor: 3, FileMode: &mode}}
 	root := busybox(t)
 	out := must(t, job{Root: root, Spec: spec, Script: `
@@ -637,7 +645,8 @@ func TestSysctl(t *testing.T) {
 		"net/ipv4/ip_unprivileged_port_start": "99",
 		"net.ipv4.conf.lo.forwarding":         "1"}
 	out := must(t, job{Root: root, Spec: spec, Script: `cd /proc/sys
-cat kernel/msgmax net/ipv4/ip_unprivileged_port_start net/ipv4/conf/lo/forwarding`})
+cat kernel/msgmax; cd net/ipv4
+cat ip_unprivileged_port_start conf/lo/forwarding`})
 	same(t, out, "1234\n99\n1")
 	after, _ := os.ReadFile("/proc/sys/kernel/msgmax")
 	if string(before) != string(after) {

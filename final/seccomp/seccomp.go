@@ -78,7 +78,8 @@ func Compile(c *specs.LinuxSeccomp) (
 		spans := a.spans(rules, action)
 		if a.bits == 64 && len(arches()) == 3 {
 			spans = append(spans, span{from: 1 << 30, action: killThread})
-			if x := arches()[1]; slices.Contains(c.Architectures, "SCMP_ARCH_X32") {
+			x := arches()[1]
+			if slices.Contains(c.Architectures, specs.Arch(x.name)) {
 				spans = append(spans[:len(spans)-1], x.spans(rules, action)...)
 			}
 			// What a tracer wants skipped: ptrace(2).

@@ -173,16 +173,19 @@ func TestArguments(t *testing.T) {
 		yes, no    []uint64
 	}{
 		{specs.OpEqualTo, big, 0, []uint64{big}, []uint64{5, big + 1, 1 << 32}},
-		{specs.OpNotEqual, big, 0, []uint64{5, big - 1, 1 << 32}, []uint64{big}},
+		{specs.OpNotEqual, big, 0, []uint64{5, big - 1, 1 << 32},
+			[]uint64{big}},
 		{specs.OpLessThan, big, 0, []uint64{5, 0, big - 1, 0xffffffff},
 			[]uint64{big, big + 1, 2 << 32}},
-		{specs.OpLessEqual, big, 0, []uint64{5, big}, []uint64{big + 1, 2 << 32}},
+		{specs.OpLessEqual, big, 0, []uint64{5, big},
+			[]uint64{big + 1, 2 << 32}},
 		{specs.OpGreaterEqual, big, 0, []uint64{big, 2 << 32, big + 1},
 			[]uint64{big - 1, 0xffffffff, 0}},
 		{specs.OpGreaterThan, big, 0, []uint64{big + 1, 2 << 32},
 			[]uint64{big, 0xffffffff}},
 		{specs.OpMaskedEqual, 0xf_0000_000f, 0x1_0000_00f5,
-			[]uint64{0x1_0000_0005, 0x71_0000_ff05}, []uint64{0x5, 0x1_0000_0004}},
+			[]uint64{0x1_0000_0005, 0x71_0000_ff05},
+			[]uint64{0x5, 0x1_0000_0004}},
 	} {
 		profile := specs.LinuxSeccomp{DefaultAction: specs.ActAllow,
 			Syscalls: []specs.LinuxSyscall{{Names: []string{"kcmp"},
@@ -477,7 +480,8 @@ func firstInTable(c *specs.LinuxSeccomp, a arch, nr uint32, args [6]uint64,
 }
 
 func TestErrors(t *testing.T) {
-	rule := func(name string, change func(*specs.LinuxSyscall)) specs.LinuxSeccomp {
+	rule := func(name string,
+		change func(*specs.LinuxSyscall)) specs.LinuxSeccomp {
 		call := specs.LinuxSyscall{Names: []string{name},
 			Action: specs.ActErrno}
 		change(&call)
