@@ -201,7 +201,7 @@ func normalise(app *cli.App, args []string) ([]string, error) {
 			})
 		}
 		if i < 0 || commands[i].Name == "runtime" {
-			if len(commands) == 0 && len(names) > 0 {
+			if i < 0 && len(names) > 0 {
 				out = append(out, "--")
 			}
 			return append(out, names...), nil
@@ -239,7 +239,14 @@ func split(flags []cli.Flag, args []string, stop bool) (options,
 		case !long:
 			for name = arg[1:]; len(name) > 1 && !takes[name[:1]] &&
 				name[1] != '='; name = name[1:] {
+				if _, known := takes[name[:1]]; !known {
+					break
+				}
 				options = append(options, "-"+name[:1])
+			}
+			if _, known := takes[name[:1]]; !known {
+				return nil, nil, fmt.Errorf("unknown shorthand flag: %q in %s",
+					name[:1], arg)
 			}
 			if value := strings.TrimPrefix(name[1:], "="); len(name) > 1 {
 				options = append(options, "-"+name[:1]+"="+value)

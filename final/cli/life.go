@@ -182,7 +182,8 @@ func logsCommand() *cli.Command {
 			if o.Until, err = journal.ParseTime(until); err != nil {
 				return err
 			}
-			return journal.Read(b.LogFile(), o, func() bool { return e.Runs(b) }, func(line journal.Line) {
+			runs := func() bool { return e.Runs(b) }
+			return journal.Read(b.LogFile(), o, runs, func(line journal.Line) {
 				text := line.Log
 				if stamps {
 					at := line.Time.Format("2006-01-02T15:04:05.000000000Z")

@@ -53,29 +53,15 @@ func (e *Engine) Exec(c *Container, o *bundle.Options, detach bool,
 	if detach {
 		return 0, nil
 	}
-	ended := make(chan int, 1)
-	go func() {
-		var ws unix.WaitStatus
-		for err := error(unix.EINTR); err == unix.EINTR; {
-			_, err = unix.Wait4(pid, &ws, 0, nil)
-		}
-		if ws.Signaled() {
-			ended <- 128 + int(ws.Signal())
-		}
-		ended <- ws.ExitStatus()
-	}()
-	detached := make(chan error, 1)
-	drained := make(chan error, 1)
-	go func() {
-		err := wait()
-		if errors.Is(err, terminal.ErrDetach) {
-			detached <- err
-		}
-		drained <- err
-	}()
+	ended, drained := make(chan int, 1), make(chan error, 1)
+	go func() { ended <- reap(pid) }()
+	go func() { drained <- wait() }()
 	select {
-	case err := <-detached:
-		return 0, err
+	case err := <-drained:
+		if errors.Is(err, terminal.ErrDetach) {
+			return 0, err
+		}
+		return <-ended, nil
 	case code := <-ended:
 		// Who was left behind may hold the pipe: Docker waits this long, too.
 		select {
@@ -84,6 +70,18 @@ func (e *Engine) Exec(c *Container, o *bundle.Options, detach bool,
 		}
 		return code, nil
 	}
+}
+
+// reap waits for a child of ours and returns its exit status.
+func reap(pid int) int {
+	var ws unix.WaitStatus
+	for err := error(unix.EINTR); err == unix.EINTR; {
+		_, err = unix.Wait4(pid, &ws, 0, nil)
+	}
+	if ws.Signaled() {
+		return 128 + int(ws.Signal())
+	}
+	return ws.ExitStatus()
 }
 
 func exitCode(err error) int {

@@ -178,8 +178,9 @@ func (e *Engine) writeEtc(c *Container, kind string, dns network.DNS,
 // multicast: what --add-host has added.
 func hostLines(hosts string) (lines []string) {
 	for line := range strings.Lines(hosts) {
-		if addr, err := netip.ParseAddr(strings.Fields(line + " -")[0]); err == nil &&
-			!addr.IsLoopback() && !addr.IsMulticast() && addr.As16()[0] != 0xfe {
+		addr, err := netip.ParseAddr(strings.Fields(line + " -")[0])
+		if err == nil && !addr.IsLoopback() && !addr.IsMulticast() &&
+			addr.As16()[0] != 0xfe {
 			lines = append(lines, line)
 		}
 	}

@@ -113,13 +113,15 @@ func (e *Engine) Top(c *Container, options []string) (title []string,
 	}
 	out, err := exec.Command("ps", options...).Output()
 	if err != nil && standard { // busybox
-		out, err = exec.Command("ps", "-o", "user,pid,ppid,tty,time,args").Output()
+		out, err = exec.Command("ps", "-o",
+			"user,pid,ppid,tty,time,args").Output()
 	}
 	if err != nil {
 		if exit, ok := err.(*exec.ExitError); ok {
 			err = fmt.Errorf("%w: %s", err, bytes.TrimSpace(exit.Stderr))
 		}
-		return nil, nil, fmt.Errorf("ps %s: %w", strings.Join(options, " "), err)
+		return nil, nil, fmt.Errorf("ps %s: %w", strings.Join(options, " "),
+			err)
 	}
 	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
 	title = strings.Fields(lines[0])

@@ -142,7 +142,8 @@ func (e *Engine) read(id string) (*Container, error) {
 	if err == nil {
 		err = json.Unmarshal(data, c)
 	}
-	if err == nil && c.ID != id {
+	if err == nil && (c.ID != id || len(c.Command) == 0 ||
+		c.State.Status == "") {
 		err = errors.New("it is not this container's")
 	}
 	if err != nil {

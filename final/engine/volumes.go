@@ -39,8 +39,9 @@ func (e *Engine) CreateVolume(v Volume) (_ *Volume, made bool, err error) {
 	v.Name = cmp.Or(v.Name, newID())
 	if !flags.IsName(v.Name) {
 		return nil, false, fmt.Errorf("%q includes invalid characters for a "+
-			"local volume name, only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed. If "+
-			"you intended to pass a host directory, use absolute path", v.Name)
+			"local volume name, only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed. "+
+			"If you intended to pass a host directory, use absolute path",
+			v.Name)
 	}
 	if v.Driver = cmp.Or(v.Driver, "local"); v.Driver != "local" {
 		return nil, false, fmt.Errorf("volume driver %s: only local is here",
