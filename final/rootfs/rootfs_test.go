@@ -292,8 +292,7 @@ func TestProcIsKept(t *testing.T) {
 		Source: "/proc", Options: []string{"rbind", "ro"}}
 	spec.Linux.ReadonlyPaths = nil
 	if out := must(t, job{Root: root, Spec: spec,
-		Script: "ls -d /proc/1; grep ' /proc ' /proc/1/mountinfo"});
-	!strings.Contains(out, "/proc/1\n") {
+		Script: "ls -d /proc/1; grep ' /proc ' /proc/1/mountinfo"}); !strings.Contains(out, "/proc/1\n") {
 		t.Error(out)
 	}
 }
@@ -564,7 +563,8 @@ func TestDevices(t *testing.T) {
 		{Path: "/dev/disk/one", Type: "b", Major: 7, Minor: 300,
 			FileMode: &mode, UID: &id, GID: &id},
 		{Path: "/dev/pipe", Type: "p"},
-		{Path: "/elsewhere", Type: "u", Major: 1, Minor: 3}, {Path: "/dev/ptmx", Type: "c", Major: 9, Minor: 9},
+		{Path: "/elsewhere", Type: "u", Major: 1, Minor: 3},
+		{Path: "/dev/ptmx", Type: "c", Major: 9, Minor: 9},
 		{Path: "/dev/null", Type: "c", Major: 1, Minor: 3, FileMode: &mode}}
 	root := busybox(t)
 	out := must(t, job{Root: root, Spec: spec, Script: `
