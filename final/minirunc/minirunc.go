@@ -76,24 +76,22 @@ type verb struct {
 	run   func(o *options, args []string) error
 }
 
+func plain(do func(*runtime.Container) error) func(*options,
+	*runtime.Container, []string) error {
+	return func(_ *options, c *runtime.Container, _ []string) error {
+		return do(c)
+	}
+}
+
 func verbs(name string) (v verb, ok bool) {
 	v, ok = map[string]verb{
 		"create": {flags: createFlags, run: create},
 		"run":    {flags: createFlags, run: run},
 		"exec":   {flags: execFlags, one: execute},
-		"start": {one: func(_ *options, c *runtime.Container,
-			_ []string) error {
-			return c.Start()
-		}},
-		"pause": {one: func(_ *options, c *runtime.Container,
-			_ []string) error {
-			return c.Pause()
-		}},
-		"resume": {one: func(_ *options, c *runtime.Container,
-			_ []string) error {
-			return c.Resume()
-		}},
-		"state": {one: state}, "list": {flags: printFlags, run: list},
+		"start":  {one: plain((*runtime.Container).Start)},
+		"pause":  {one: plain((*runtime.Container).Pause)},
+		"resume": {one: plain((*runtime.Container).Resume)},
+		"state":  {one: state}, "list": {flags: printFlags, run: list},
 		"ps": {flags: printFlags, one: ps}, "kill": {flags: allFlag, one: kill},
 		"delete":   {flags: forceFlag, one: remove},
 		"update":   {flags: updateFlags, one: update},

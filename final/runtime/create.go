@@ -124,29 +124,29 @@ func allowDevices(spec *specs.Spec) *specs.LinuxResources {
 	if spec.Linux.Resources != nil {
 		r = *spec.Linux.Resources
 	}
-	rule := func(kind string, major, minor int64, access string) {
-		d := specs.LinuxDeviceCgroup{Allow: true, Type: kind, Access: access}
-		if major >= 0 {
-			d.Major = &major
+	rules := r.Devices
+	if len(rules) == 0 {
+		rules = []specs.LinuxDeviceCgroup{{Access: "rwm"}}
+	}
+	r.Devices = append([]specs.LinuxDeviceCgroup{}, rules...)
+	for _, d := range []struct {
+		kind, access string
+		number       []int64
+	}{{"c", "m", nil}, {"b", "m", nil}, {"c", "rwm", []int64{1, 3}},
+		{"c", "rwm", []int64{1, 5}}, {"c", "rwm", []int64{1, 7}},
+		{"c", "rwm", []int64{1, 8}}, {"c", "rwm", []int64{1, 9}},
+		{"c", "rwm", []int64{5, 0}}, {"c", "rwm", []int64{5, 2}},
+		{"c", "rwm", []int64{136}}} { // null ... urandom, tty, ptmx, pts
+		rule := specs.LinuxDeviceCgroup{Allow: true, Type: d.kind,
+			Access: d.access}
+		if len(d.number) > 0 {
+			rule.Major = &d.number[0]
 		}
-		if minor >= 0 {
-			d.Minor = &minor
+		if len(d.number) > 1 {
+			rule.Minor = &d.number[1]
 		}
-		r.Devices = append(r.Devices, d)
+		r.Devices = append(r.Devices, rule)
 	}
-	r.Devices = append([]specs.LinuxDeviceCgroup{}, r.Devices...)
-	if len(r.Devices) == 0 {
-		r.Devices = []specs.LinuxDeviceCgroup{{Access: "rwm"}}
-	}
-	rule("c", -1, -1, "m")
-	rule("b", -1, -1, "m")
-	// null, zero, full, random, urandom
-	for _, minor := range []int64{3, 5, 7, 8, 9} {
-		rule("c", 1, minor, "rwm")
-	}
-	rule("c", 5, 0, "rwm")    // tty
-	rule("c", 5, 2, "rwm")    // ptmx
-	rule("c", 136, -1, "rwm") // pts
 	return &r
 }
 

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -222,12 +221,9 @@ func (l *launch) died() error {
 	unix.Kill(l.pid, unix.SIGKILL)
 	unix.Wait4(l.pid, &ws, unix.WALL, nil)
 	l.pid = 0
-	how := fmt.Sprintf("exit status %d", ws.ExitStatus())
-	if ws.Signaled() {
-		how = fmt.Sprintf("signal %v: is the memory limit too low?",
-			syscall.Signal(ws.Signal()))
-	}
-	return fmt.Errorf("init died before the container's program: %s", how)
+	return fmt.Errorf("init died before the container's program: exit "+
+		"status %d, signal %d: is the memory limit too low?", ws.ExitStatus(),
+		ws.Signal())
 }
 
 // finish does what a process in a container may no longer do for itself.

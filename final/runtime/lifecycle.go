@@ -37,11 +37,8 @@ func (c *Container) Start() error {
 		return err
 	}
 	defer in.Close()
-	err = unix.Sendmsg(fd, []byte{0}, unix.UnixRights(int(out.Fd())), nil, 0)
-	out.Close()
-	if err != nil {
-		return fmt.Errorf("start %s: %w", c.ID, err)
-	}
+	unix.Sendmsg(fd, []byte{0}, unix.UnixRights(int(out.Fd())), nil, 0)
+	out.Close() // and the end of the file comes at once, if that has failed
 	begun := false
 	for answers := json.NewDecoder(in); ; begun = true {
 		var m inside.Message

@@ -117,11 +117,8 @@ func List(root string) ([]*Container, error) {
 // save replaces the state file at once: whoever reads it, and whenever we are
 // killed, it is whole.
 func (c *Container) save() error {
-	data, err := json.Marshal(c)
-	if err == nil {
-		err = c.write(stateFile, data)
-	}
-	return err
+	data, _ := json.Marshal(c)
+	return c.write(stateFile, data)
 }
 
 func (c *Container) write(name string, data []byte) error {
