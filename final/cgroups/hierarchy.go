@@ -109,9 +109,10 @@ func makeDirs(key, root, sub string) (string, error) {
 		err := unix.Mkdir(at, 0o755)
 		if err == unix.EEXIST {
 			// Its limits, and its end, would be those of others as well.
-			if err = nil; len(procs(dir)) > 0 {
+			err = nil
+			if pids := procs(dir); len(pids) > 0 {
 				return "", fmt.Errorf("cgroup %s: process %d is in it: choose "+
-					"another path, or end that container", dir, procs(dir)[0])
+					"another path, or end that container", dir, pids[0])
 			}
 		}
 		if err != nil {
