@@ -34,12 +34,17 @@ func (r *root) cgroup(m *mount, private bool) error {
 	if err = cmp.Or(err, bad); err != nil {
 		return err
 	}
+	table, err := os.ReadFile("/proc/thread-self/mountinfo")
 	for _, line := range strings.Split(string(text), "\n") {
 		field := strings.SplitN(line, ":", 3)
 		if len(field) < 3 || field[1] == "" {
 			continue // version 2, in a hybrid
 		}
-		err := r.hierarchy(m, dir, field[1], field[2], private)
+		source := ""
+		if !private && err == nil {
+			source, err = ownCgroup(string(table), field[1], field[2])
+		}
+		err = cmp.Or(err, r.hierarchy(m, dir, field[1], source))
 		if err != nil {
 			return fmt.Errorf("%s: %w", field[1], err)
 		}
@@ -48,17 +53,18 @@ func (r *root) cgroup(m *mount, private bool) error {
 		Attr_set: m.one.Attr_set & unix.MOUNT_ATTR_RDONLY})
 }
 
-// hierarchy mounts one of version 1 in dir. For cpu,cpuacct there are links.
-func (r *root) hierarchy(m *mount, dir int, controllers, own string,
-	private bool) (err error) {
+// hierarchy mounts one of version 1 in dir, or binds the source if there is
+// one. For cpu,cpuacct there are links.
+func (r *root) hierarchy(m *mount, dir int, controllers, source string) (
+	err error) {
 	name := strings.TrimPrefix(controllers, "name=")
 	one := &mount{Mount: specs.Mount{Type: "cgroup", Source: "cgroup"},
 		data: strings.Split(controllers, ",")}
 	tree := -1
-	if private {
+	if source == "" {
 		tree, err = r.make(one, dir, false)
-	} else if one.Source, err = ownCgroup(controllers, own); err == nil {
-		tree, _, err = r.source(one)
+	} else {
+		tree, err = r.tree(unix.AT_FDCWD, source, 0)
 	}
 	if err != nil {
 		return err
@@ -74,9 +80,8 @@ func (r *root) hierarchy(m *mount, dir int, controllers, own string,
 }
 
 // ownCgroup finds where the host has mounted a hierarchy, and our cgroup there.
-func ownCgroup(controllers, own string) (string, error) {
-	text, err := os.ReadFile("/proc/thread-self/mountinfo")
-	for _, line := range strings.Split(string(text), "\n") {
+func ownCgroup(table, controllers, own string) (string, error) {
+	for _, line := range strings.Split(table, "\n") {
 		mount, fs, _ := strings.Cut(line, " - cgroup ")
 		field, options := strings.Fields(mount), strings.Fields(fs)
 		if len(field) < 5 || len(options) < 2 ||
@@ -88,7 +93,7 @@ func ownCgroup(controllers, own string) (string, error) {
 			return filepath.Join(field[4], below), nil
 		}
 	}
-	return "", cmp.Or(err, errors.New("the host has not mounted it"))
+	return "", errors.New("the host has not mounted it")
 }
 
 // cgroup2 binds the whole hierarchy where there is no mounting it: a user

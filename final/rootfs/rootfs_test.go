@@ -631,9 +631,20 @@ mkdir pids/x; mkdir x; cat pids/pids.max; ls pids/rootfs-test`}, attr)
 }
 
 func TestOwnCgroup(t *testing.T) {
-	got, err := ownCgroup("no,such", "/")
-	if err == nil {
-		t.Errorf("found %s", got)
+	const table = `25 20 0:20 / /cg rw shared:1 - tmpfs tmpfs rw
+26 25 0:21 / /cg/cpu,cpuacct rw shared:2 - cgroup cgroup rw,cpu,cpuacct
+27 25 0:22 /docker/1 /cg/pids rw - cgroup cgroup rw,pids
+28 25 0:23 / /cg/systemd rw - cgroup systemd rw,xattr,name=systemd
+`
+	for _, c := range [][3]string{
+		{"cpu,cpuacct", "/a/b", "/cg/cpu,cpuacct/a/b"},
+		{"pids", "/docker/1/x", "/cg/pids/x"}, {"pids", "/docker/1", "/cg/pids"},
+		{"name=systemd", "/", "/cg/systemd"}, {"pids", "/docker/2", ""},
+		{"frob", "/", ""}} {
+		got, err := ownCgroup(table, c[0], c[1])
+		if got != c[2] || (err == nil) != (got != "") {
+			t.Errorf("%s of %s: %q, %v", c[1], c[0], got, err)
+		}
 	}
 }
 
