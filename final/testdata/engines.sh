@@ -110,7 +110,7 @@ lifecycle() {
 		"$* exec -it one sh" /dev/null; echo "status $?")
 	has "exec -it: terminal" "/dev/pts/" "$out"
 	has "exec -it: status" "status 5" "$out"
-	"$@" exec -d one sh -c 'echo detached >/tmp/x'
+	"$@" exec -d one sh -c 'echo detached >/tmp/x' >/dev/null
 	until_true "$@" exec one test -s /tmp/x
 	"$@" pause one >/dev/null
 	has "pause" "Paused" "$("$@" ps -a)"
