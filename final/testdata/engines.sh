@@ -20,6 +20,9 @@ cleanup() {
 		umount -l "$m"
 	done
 	rm -rf "$dir"
+	# Podman leaves its cgroups behind; the kernel keeps those in use.
+	rmdir /sys/fs/cgroup/*/libpod_parent/conmon \
+		/sys/fs/cgroup/*/libpod_parent 2>/dev/null
 }
 trap cleanup EXIT
 
