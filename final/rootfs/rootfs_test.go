@@ -218,7 +218,7 @@ func TestHostileNull(t *testing.T) {
 	os.Symlink("/etc", root+"/dev/zero")
 	spec := plain()
 	spec.Mounts = spec.Mounts[:1]
-	out := must(t, job{Root: root, Spec: spec, Script: "cat /proc/keys | " +
+	out := must(t, job{Root: root, Spec: spec, Script: "cat /proc/timer_list | " +
 		"wc -c; stat -c %F /dev/null /dev/zero"})
 	same(t, out, "0\ncharacter special file\ncharacter special file")
 }
@@ -291,8 +291,8 @@ func TestProcIsKept(t *testing.T) {
 	spec.Mounts[0] = specs.Mount{Destination: "/proc", Type: "bind",
 		Source: "/proc", Options: []string{"rbind", "ro"}}
 	spec.Linux.ReadonlyPaths = nil
-	if out := must(t, job{Root: root, Spec: spec,
-		Script: "ls -d /proc/1; grep ' /proc ' /proc/1/mountinfo"}); !strings.Contains(out, "/proc/1\n") {
+	out := must(t, job{Root: root, Spec: spec, Script: "ls -d /proc/1"})
+	if !strings.Contains(out, "/proc/1\n") {
 		t.Error(out)
 	}
 }
@@ -300,8 +300,8 @@ func TestProcIsKept(t *testing.T) {
 func TestOptions(t *testing.T) {
 	root := busybox(t)
 	// The volume has a mount below it, in the container's namespace alone.
-	outer := "mount -t tmpfs vol /mnt; mkdir /mnt/sub /mnt/dir; " +
-		"mount -t tmpfs sub /mnt/sub"
+	outer := "mount --make-rprivate /; mount -t tmpfs vol /mnt; " +
+		"mkdir /mnt/sub /mnt/dir; mount -t tmpfs sub /mnt/sub"
 	for options, want := range map[string]string{
 		"bind":                     "/v rw,relatime",
 		"rbind":                    "/v rw,relatime\n/v/sub rw,relatime",
@@ -430,7 +430,8 @@ func TestPropagation(t *testing.T) {
 		fifo := dir + "/fifo"
 		unix.Mkfifo(fifo, 0o600)
 		// A process that has the namespace as the container's parent had it.
-		outer := `mount -t tmpfs v /mnt; mount --make-rshared /
+		outer := `mount --make-rprivate /
+mount -t tmpfs v /mnt; mount --make-rshared /
 mkdir /mnt/a; unshare -m --propagation shared sh -c '
 	read x <` + fifo + `; ls /mnt/a >` + dir + `/out; echo end >` + dir + `/end
 ' >/dev/null 2>&1 &
@@ -638,7 +639,8 @@ func TestOwnCgroup(t *testing.T) {
 `
 	for _, c := range [][3]string{
 		{"cpu,cpuacct", "/a/b", "/cg/cpu,cpuacct/a/b"},
-		{"pids", "/docker/1/x", "/cg/pids/x"}, {"pids", "/docker/1", "/cg/pids"},
+		{"pids", "/docker/1/x", "/cg/pids/x"},
+		{"pids", "/docker/1", "/cg/pids"},
 		{"name=systemd", "/", "/cg/systemd"}, {"pids", "/docker/2", ""},
 		{"frob", "/", ""}} {
 		got, err := ownCgroup(table, c[0], c[1])
