@@ -1,5 +1,5 @@
 # minidocker; included by the root Makefile.
-.PHONY: build-final test-final bench
+.PHONY: build-final test-final test-engines bench
 
 build: bin/minidocker
 
@@ -17,3 +17,10 @@ bench: build-final rootfs ## minidocker against runc, podman, docker (RUNS=30)
 	@$(CC) $(CFLAGS) -static -o .cache/bench/floor final/bench/floor.c
 	@$(CC) $(CFLAGS) -static -o .cache/bench/ab final/bench/ab.c
 	@final/bench/bench.sh
+
+# Both engines are Debian's; runc and crun come with them.
+test-engines: build-final rootfs ## minirunc under real Podman and real Docker
+	@command -v podman dockerd >/dev/null || $(AS_ROOT) apt-get -q install -y \
+	  --no-install-recommends podman docker.io
+	@ln -sf minidocker bin/minirunc
+	@$(AS_ROOT) final/testdata/engines.sh bin/minirunc $(ROOTFS)
