@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -218,6 +219,37 @@ func TestFinalFloors(t *testing.T) {
 					"it", dir, name, path)
 			}
 		}
+	}
+}
+
+var arrow = regexp.MustCompile(`^  ([a-z]+) --> (.*)$`)
+
+// TestFinalPicture checks that the arrows of docs/final.md are imports.
+func TestFinalPicture(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(repoRoot, "docs", "final.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	packages, arrows := finalPackages(t), 0
+	for _, line := range textLines(text) {
+		m := arrow.FindStringSubmatch(line)
+		if m == nil {
+			continue
+		}
+		for _, to := range strings.Split(m[2], " & ") {
+			if _, label, ok := strings.Cut(to, `["`); ok {
+				to = strings.TrimSuffix(label, `"]`)
+			}
+			arrows++
+			imported := []byte(strconv.Quote(finalModule + "final/" + to))
+			if !slices.ContainsFunc(slices.Collect(maps.Values(packages[m[1]])),
+				func(src []byte) bool { return bytes.Contains(src, imported) }) {
+				t.Errorf("the picture shows that %s imports %s", m[1], to)
+			}
+		}
+	}
+	if arrows == 0 {
+		t.Error("there is no picture")
 	}
 }
 
