@@ -137,11 +137,11 @@ func condition(name string) (bool, error) {
 	return false, fmt.Errorf("no condition %s", name)
 }
 
-// until runs a command again and again until it succeeds, five seconds at most:
+// until runs a command again and again until it succeeds, forty seconds at most:
 // until exec COMMAND..., then stdout and stderr are those of the last one.
 func until(ts *testscript.TestScript, neg bool, args []string) {
 	var err error
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
+	for end := time.Now().Add(40 * time.Second); time.Now().Before(end); {
 		err = ts.Exec("sh", "-c", strings.Join(args, " "))
 		if (err != nil) == neg {
 			return
@@ -161,7 +161,7 @@ func nothing(ts *testscript.TestScript, neg bool, args []string) {
 
 func leftovers(work string, bridges ...string) string {
 	var left []string
-	for end := time.Now().Add(3 * time.Second); ; {
+	for end := time.Now().Add(10 * time.Second); ; {
 		left = leftNow(work, bridges)
 		if len(left) == 0 || time.Now().After(end) {
 			return strings.Join(left, "\n")
@@ -261,7 +261,7 @@ func runTerminal() {
 		}
 	}()
 	play(string(script), master, cmd.Process, shown)
-	err = cmd.Wait()
+	cmd.Wait()
 	io.WriteString(os.Stdout, "\nexit status "+
 		strconv.Itoa(cmd.ProcessState.ExitCode())+"\n")
 	t, err := unix.IoctlGetTermios(int(slave.Fd()), unix.TCGETS)
@@ -275,7 +275,7 @@ func play(script string, master *os.File, p *os.Process, shown chan []byte) {
 		word, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
 		switch word {
 		case "expect":
-			limit := time.After(10 * time.Second)
+			limit := time.After(40 * time.Second)
 			for !strings.Contains(seen, rest) {
 				select {
 				case data, ok := <-shown:

@@ -46,8 +46,9 @@ func app() *cli.App {
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "root", EnvVars: []string{"MINIDOCKER_ROOT"},
 				Usage: "keep images and containers in `DIR`"},
-			&cli.StringFlag{Name: "state", EnvVars: []string{"MINIDOCKER_STATE"},
-				Usage: "keep what a reboot ends in `DIR`"}},
+			&cli.StringFlag{Name: "state",
+				EnvVars: []string{"MINIDOCKER_STATE"},
+				Usage:   "keep what a reboot ends in `DIR`"}},
 		Action: func(c *cli.Context) error {
 			if name := c.Args().First(); name != "" {
 				return fmt.Errorf("unknown command: %s %s: see %s --help",

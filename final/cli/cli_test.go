@@ -38,7 +38,8 @@ func TestNormalise(t *testing.T) {
 
 func FuzzNormalise(f *testing.F) {
 	for _, line := range []string{"run -it box sh", "run -e A= -eB box",
-		"logs -fn 5 x", "network create --subnet=10.0.0.0/8 n", "ps -", "-", "--",
+		"logs -fn 5 x", "network create --subnet=10.0.0.0/8 n", "ps -", "-",
+		"--",
 		"run --", "rm -f --force=", "runtime create --bundle", "-=", "ps --=x",
 		"system prune -af", "exec -it -e", "run -\x00"} {
 		f.Add(line)

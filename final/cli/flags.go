@@ -82,7 +82,7 @@ func runFlags(o *engine.Options) []cli.Flag {
 		text(nil, "entrypoint", "run `PROGRAM`, not the image's entrypoint"),
 		yes(&o.Init, "init", "have a PID 1 that reaps and forwards signals"),
 		text(&o.StopSignal, "stop-signal", "have stop send `SIGNAL`"),
-		count(&o.StopTimeout, "stop-timeout", 0, "have stop kill after `SECONDS`"),
+		count(&o.StopTimeout, "stop-timeout", 0, "stop kills after `SECONDS`"),
 		// The container.
 		text(&o.Name, "name", "call it `NAME`"),
 		many(&o.Labels, "label,l", "remember `KEY=VALUE`"),
@@ -104,7 +104,7 @@ func runFlags(o *engine.Options) []cli.Flag {
 		many(&o.Aliases, "network-alias", "have `NAME` on the network, too"),
 		many(&o.DNS, "dns", "ask `SERVER` for names"),
 		many(&o.AddHost, "add-host", "know `NAME:ADDRESS`"),
-		many(&o.Publish, "publish,p", "publish port `[[IP:]HOST:]PORT[/PROTO]`"),
+		many(&o.Publish, "publish,p", "publish `[[IP:]HOST:]PORT[/PROTO]`"),
 		yes(&o.PublishAll, "publish-all,P", "publish all exposed ports"),
 		many(&o.Expose, "expose", "expose `PORT`"),
 		text(&o.Hostname, "hostname,h", "have host `NAME`"),

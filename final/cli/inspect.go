@@ -84,7 +84,8 @@ func inspectContainer(e *engine.Engine, name string) (any, error) {
 	mounts := []object{}
 	for _, m := range b.Mounts {
 		mounts = append(mounts, object{"Type": m.Type, "Name": m.Name,
-			"Source": m.Source, "Destination": m.Destination, "RW": !m.ReadOnly})
+			"Source": m.Source, "Destination": m.Destination,
+			"RW": !m.ReadOnly})
 	}
 	s, o := b.State, b.Options
 	policy, retries, _ := strings.Cut(s.Restart, ":")

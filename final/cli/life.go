@@ -15,6 +15,17 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
+// onEach makes a command for containers, one or several.
+func onEach(name, usage string, flags []cli.Flag, do func(*cli.Context,
+	*engine.Engine, *engine.Container) error) *cli.Command {
+	return command(name, "CONTAINER...", usage, 1, -1, flags,
+		func(c *cli.Context, e *engine.Engine) error {
+			return eachContainer(c, e, func(b *engine.Container) error {
+				return do(c, e, b)
+			})
+		})
+}
+
 // lifeCommands are those that change containers.
 func lifeCommands() []*cli.Command {
 	var signal string
@@ -29,15 +40,6 @@ func lifeCommands() []*cli.Command {
 			limit = wait
 		}
 		return e.Stop(b, signal, limit)
-	}
-	onEach := func(name, usage string, flags []cli.Flag, do func(*cli.Context,
-		*engine.Engine, *engine.Container) error) *cli.Command {
-		return command(name, "CONTAINER...", usage, 1, -1, flags,
-			func(c *cli.Context, e *engine.Engine) error {
-				return eachContainer(c, e, func(b *engine.Container) error {
-					return do(c, e, b)
-				})
-			})
 	}
 	return []*cli.Command{
 		onEach("stop", "stop containers", seconds(), stop),
@@ -199,22 +201,22 @@ func logsCommand() *cli.Command {
 }
 
 func topCommand() *cli.Command {
-	return command("top", "CONTAINER [PS-OPTION...]", "list the processes of a "+
-		"container", 1, -1, nil, func(c *cli.Context, e *engine.Engine) error {
-		b, err := e.Find(c.Args().First())
-		if err != nil {
-			return err
-		}
-		title, rows, err := e.Top(b, c.Args().Tail())
-		if err != nil {
-			return err
-		}
-		w := tabwriter.NewWriter(os.Stdout, 20, 1, 3, ' ', 0)
-		for _, row := range append([][]string{title}, rows...) {
-			fmt.Fprintln(w, strings.Join(row, "\t"))
-		}
-		return w.Flush()
-	})
+	return command("top", "CONTAINER [PS-OPTION...]", "list its processes", 1,
+		-1, nil, func(c *cli.Context, e *engine.Engine) error {
+			b, err := e.Find(c.Args().First())
+			if err != nil {
+				return err
+			}
+			title, rows, err := e.Top(b, c.Args().Tail())
+			if err != nil {
+				return err
+			}
+			w := tabwriter.NewWriter(os.Stdout, 20, 1, 3, ' ', 0)
+			for _, row := range append([][]string{title}, rows...) {
+				fmt.Fprintln(w, strings.Join(row, "\t"))
+			}
+			return w.Flush()
+		})
 }
 
 func portCommand() *cli.Command {
@@ -248,7 +250,8 @@ func portCommand() *cli.Command {
 
 func eventsCommand() *cli.Command {
 	return command("events", "", "print what happens", 0, 0, []cli.Flag{
-		text(nil, "since", "begin at `TIME`"), filterFlag("type event image label container " +
+		text(nil, "since", "begin at `TIME`"),
+		filterFlag("type event image label container " +
 			"network volume"), formatFlag(),
 		text(nil, "until", "end at `TIME`")},
 		func(c *cli.Context, e *engine.Engine) error {
@@ -257,7 +260,7 @@ func eventsCommand() *cli.Command {
 			if err = errors.Join(err, bad); err != nil {
 				return err
 			}
-			return journal.Events(e.Run, begin, end, func(v journal.Event) error {
+			each := func(v journal.Event) error {
 				who := v.Actor.ID + "\n" + v.Actor.Attributes["name"]
 				list := pairs(v.Actor.Attributes)
 				r := row{"type": v.Type, "event": v.Action, "image": v.From,
@@ -274,6 +277,7 @@ func eventsCommand() *cli.Command {
 					time.RFC3339Nano), v.Type, v.Action, v.Actor.ID,
 					"("+strings.Join(list, ", ")+")")
 				return err
-			})
+			}
+			return journal.Events(e.Run, begin, end, each)
 		})
 }

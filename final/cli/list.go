@@ -88,9 +88,10 @@ func containerRow(c *cli.Context, e *engine.Engine, b *engine.Container,
 	slices.Sort(networks)
 	networks = slices.Compact(networks)
 	r := row{"ID": short(b.ID, c), "Image": b.Options.Image, "Size": "0B",
-		"Command": strconv.Quote(command), "RunningFor": ago(b.Created) + " ago",
-		"CreatedAt": b.Created.Local().Format(clock),
-		"Status":    describe(b), "State": b.State.Status,
+		"Command":    strconv.Quote(command),
+		"RunningFor": ago(b.Created) + " ago",
+		"CreatedAt":  b.Created.Local().Format(clock),
+		"Status":     describe(b), "State": b.State.Status,
 		"Ports": strings.Join(ports, ", "), "Names": b.Name,
 		"Labels":       strings.Join(pairs(b.Labels), ","),
 		"Mounts":       strings.Join(mounts, ","),
@@ -209,7 +210,8 @@ func imageCommands() []*cli.Command {
 					if store == nil {
 						break
 					}
-					lines, bad := store.Remove(name, c.Bool("force"), e.ImageUser)
+					lines, bad := store.Remove(name, c.Bool("force"),
+						e.ImageUser)
 					for _, line := range lines {
 						fmt.Println(line)
 					}
@@ -238,7 +240,8 @@ func listImages(c *cli.Context, e *engine.Engine) error {
 		}
 		for _, ref := range refs {
 			name, tag := ref, "<none>"
-			if i := strings.LastIndex(ref, ":"); i > strings.LastIndex(ref, "/") {
+			i := strings.LastIndex(ref, ":")
+			if i > strings.LastIndex(ref, "/") {
 				name, tag = ref[:i], ref[i+1:]
 			}
 			if want := c.Args().First(); want == "" || want == name ||

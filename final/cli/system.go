@@ -67,8 +67,8 @@ func networkCommands() []*cli.Command {
 				}
 				return err
 			}),
-		command("ls,list", "", "list networks", 0, 0, listFlags(
-			"id name driver type label"), listNetworks),
+		command("ls,list", "", "list networks", 0, 0,
+			listFlags("id name driver type label"), listNetworks),
 		inspectCommand("network"),
 		command("rm,remove", "NETWORK...", "remove networks", 1, -1, nil,
 			func(c *cli.Context, e *engine.Engine) error {
@@ -133,7 +133,8 @@ func volumeCommands() []*cli.Command {
 			[]cli.Flag{yes(nil, "force,f", "it is no error if there is none")},
 			func(c *cli.Context, e *engine.Engine) error {
 				return each(c, e, "volume", func(name string) error {
-					if _, gone := e.Volume(name); gone != nil && c.Bool("force") {
+					_, gone := e.Volume(name)
+					if gone != nil && c.Bool("force") {
 						return nil
 					}
 					return e.RemoveVolume(name)
@@ -153,8 +154,9 @@ func listVolumes(c *cli.Context, e *engine.Engine) error {
 	var rows []row
 	for _, v := range all {
 		rows = append(rows, row{"Name": v.Name, "Driver": v.Driver,
-			"Scope": "local", "Mountpoint": v.Mountpoint, "Labels": strings.Join(
-				pairs(v.Labels), ","), "name": v.Name, "driver": v.Driver,
+			"Scope": "local", "Mountpoint": v.Mountpoint,
+			"Labels": strings.Join(pairs(v.Labels), ","),
+			"name":   v.Name, "driver": v.Driver,
 			"dangling": fmt.Sprint(len(e.VolumeUsers(v.Name)) == 0),
 			"label":    strings.Join(pairs(v.Labels), "\n")})
 	}
@@ -173,16 +175,16 @@ func pruner(what string, flag cli.Flag, prune func(*cli.Context,
 		yes(nil, "force,f", "do not ask")},
 		func(c *cli.Context, e *engine.Engine) error {
 			if !c.Bool("force") {
-				fmt.Printf("WARNING! This will remove all %s.\nAre you sure you "+
-					"want to continue? [y/N] ", what)
+				fmt.Printf("WARNING! This will remove all %s.\nAre you sure "+
+					"you want to continue? [y/N] ", what)
 				answer, _ := bufio.NewReader(os.Stdin).ReadString('\n')
 				if !strings.EqualFold(strings.TrimSpace(answer), "y") {
 					return nil
 				}
 			}
 			p, err := prune(c, e)
-			for i, names := range [][]string{p.Containers, p.Networks, p.Volumes,
-				p.Images} {
+			for i, names := range [][]string{p.Containers, p.Networks,
+				p.Volumes, p.Images} {
 				if len(names) > 0 {
 					fmt.Println("Deleted " + []string{"Containers", "Networks",
 						"Volumes", "Images"}[i] + ":\n" +
@@ -271,15 +273,18 @@ func infoCommand() *cli.Command {
 			if len(uses) > 0 {
 				images = uses[0].Count
 			}
-			return join(printRow(os.Stdout, cmp.Or(c.String("format"), infoText),
+			format := cmp.Or(c.String("format"), infoText)
+			return join(printRow(os.Stdout, format,
 				object{"ServerVersion": Version, "Containers": len(boxes),
 					"ContainersRunning": states["running"], "Images": images,
 					"ContainersPaused": states["paused"],
 					"ContainersStopped": len(boxes) - states["running"] -
-						states["paused"], "Driver": "overlay2", "OSType": "linux",
+						states["paused"], "Driver": "overlay2",
+					"OSType":        "linux",
 					"CgroupVersion": version, "Architecture": runtime.GOARCH,
 					"KernelVersion": unix.ByteSliceToString(host.Release[:]),
-					"NCPU":          runtime.NumCPU(), "MemTotal": engine.Memory(),
+					"NCPU":          runtime.NumCPU(),
+					"MemTotal":      engine.Memory(),
 					"DockerRootDir": e.Data, "StateDir": e.Run,
 					"Rootless": e.Rootless}), append(bad, err))
 		})

@@ -30,7 +30,8 @@ func formatFlag() cli.Flag {
 
 // listFlags are what Docker's listings have in common.
 func listFlags(keys string, more ...cli.Flag) []cli.Flag {
-	return append(more, yes(nil, "quiet,q", "only IDs or names"), filterFlag(keys),
+	return append(more, yes(nil, "quiet,q", "only IDs or names"),
+		filterFlag(keys),
 		yes(nil, "no-trunc", "whole IDs and commands"), formatFlag())
 }
 
@@ -74,13 +75,13 @@ func printRow(w interface{ Write([]byte) (int, error) }, format string,
 		return json.NewEncoder(w).Encode(v)
 	}
 	format = strings.NewReplacer(`\t`, "\t", `\n`, "\n").Replace(format)
-	t, err := template.New("").Option("missingkey=error").Funcs(template.FuncMap{
+	t := template.New("").Option("missingkey=error").Funcs(template.FuncMap{
 		"json": func(v any) (string, error) {
 			data, err := json.Marshal(v)
 			return string(data), err
 		}, "upper": strings.ToUpper, "lower": strings.ToLower,
-		"join": strings.Join, "split": strings.Split,
-	}).Parse(format + "\n")
+		"join": strings.Join, "split": strings.Split})
+	t, err := t.Parse(format + "\n")
 	if err == nil {
 		err = t.Execute(w, v)
 	}
@@ -100,7 +101,8 @@ func (r row) passes(c *cli.Context) bool {
 		for v := range strings.SplitSeq(r[key], "\n") {
 			passed[key] = passed[key] || v == want ||
 				key == "id" && strings.HasPrefix(v, want) ||
-				key == "name" && strings.Contains(v, strings.Trim(want, "^/$")) ||
+				key == "name" && strings.Contains(v,
+					strings.Trim(want, "^/$")) ||
 				key == "label" && strings.HasPrefix(v, want+"=")
 		}
 	}

@@ -109,7 +109,7 @@ func (e *Engine) check(c *Container, o *Options) (err error) {
 		return err
 	}
 	if o.Name != "" && !flags.IsName(strings.TrimPrefix(o.Name, "/")) {
-		return fmt.Errorf("Invalid container name (%s), only "+
+		return fmt.Errorf("invalid container name (%s), only "+
 			"[a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", o.Name)
 	}
 	return e.checkNetwork(c, o)
@@ -235,7 +235,7 @@ func (e *Engine) join(p *bundle.Paths, kind specs.LinuxNamespaceType,
 func ImageError(err error) error {
 	var missing *image.NotFound
 	if errors.As(err, &missing) {
-		return fmt.Errorf("Unable to find image '%s' locally: see minidocker "+
+		return fmt.Errorf("unable to find image '%s' locally: see minidocker "+
 			"import --help", missing.Name)
 	}
 	return err

@@ -170,7 +170,7 @@ func Signal(text string) (unix.Signal, error) {
 	if sig := unix.SignalNum(name); sig != 0 {
 		return sig, nil
 	}
-	return 0, fmt.Errorf("Invalid signal: %s", text)
+	return 0, fmt.Errorf("invalid signal: %s", text)
 }
 
 // Pause freezes the container, or lets it go on.

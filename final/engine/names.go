@@ -8,8 +8,8 @@ import (
 // People of whom much that runs here comes, and what they may be today.
 const (
 	adjectives = "able bold brave bright busy calm clever curious daring " +
-		"eager fair fond gentle glad happy jolly keen kind lively loyal lucky " +
-		"merry modest nimble patient proud quick quiet sharp wise"
+		"eager fair fond gentle glad happy jolly keen kind lively loyal " +
+		"lucky merry modest nimble patient proud quick quiet sharp wise"
 	surnames = "allen bartik biederman clarke dijkstra engelbart goldberg " +
 		"hamilton hollerith hopper johnson kernighan knuth lamport liskov " +
 		"lovelace mcilroy mcnulty moore ossanna perlman pike ritchie shannon " +

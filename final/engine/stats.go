@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -127,7 +128,7 @@ func (e *Engine) Top(c *Container, options []string) (title []string,
 	title = strings.Fields(lines[0])
 	column := slices.Index(title, "PID")
 	if column < 0 {
-		return nil, nil, fmt.Errorf("Couldn't find PID field in ps output")
+		return nil, nil, errors.New("could not find the field PID in the output of ps")
 	}
 	for _, line := range lines[1:] {
 		fields := strings.Fields(line)

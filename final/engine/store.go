@@ -114,7 +114,7 @@ func (e *Engine) Find(name string) (*Container, error) {
 		return nil, &NotFound{name}
 	}
 	if len(found) > 1 {
-		return nil, fmt.Errorf("Multiple IDs found with provided prefix: %s",
+		return nil, fmt.Errorf("multiple IDs found with provided prefix: %s",
 			name)
 	}
 	c, err := e.load(filepath.Base(found[0]))
@@ -276,9 +276,8 @@ func (e *Engine) claimName(name, id string) error {
 		return err
 	}
 	if _, err = os.Stat(e.containers() + "/" + owner); err == nil {
-		return fmt.Errorf("Conflict. The container name %q is already in use "+
-			"by container %q. You have to remove (or rename) that container "+
-			"to be able to reuse that name.", "/"+name, owner)
+		return fmt.Errorf("conflict: the container name %q is already in use "+
+			"by container %q: remove or rename that container", "/"+name, owner)
 	}
 	os.Remove(link)
 	return os.Symlink(id, link)

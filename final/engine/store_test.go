@@ -8,6 +8,8 @@ import (
 	"container-workshop/final/monitor"
 )
 
+const created = `{"ID": "@", "Command": ["x"], "State": {"Status": "created"}}`
+
 func testEngine(t *testing.T) *Engine {
 	t.Helper()
 	e, err := Open(t.TempDir()+"/data", t.TempDir()+"/run")
@@ -35,7 +37,8 @@ func record(t *testing.T, e *Engine, text string) string {
 // What is recorded as running, but whose processes are not there, has ended.
 func TestLoss(t *testing.T) {
 	e := testEngine(t)
-	id := record(t, e, `{"ID": "@", "Command": ["x"], "Name": "n", "State": {"Status": "running",
+	id := record(t, e, `{"ID": "@", "Command": ["x"],
+		"Name": "n", "State": {"Status": "running",
 		"Pid": 4194303, "PidStart": 1, "Monitor": 4194302, "MonitorStart": 1}}`)
 	c, err := e.Find(id[:12])
 	if err != nil || c.State.Status != "exited" || c.State.ExitCode != 255 {
@@ -50,7 +53,7 @@ func TestLoss(t *testing.T) {
 // A name belongs to one container, and to nobody after a crash.
 func TestNames(t *testing.T) {
 	e := testEngine(t)
-	id := record(t, e, `{"ID": "@", "Command": ["x"], "State": {"Status": "created"}}`)
+	id := record(t, e, created)
 	if err := e.claimName("name", id); err != nil {
 		t.Fatal(err)
 	}
@@ -74,16 +77,17 @@ func TestNames(t *testing.T) {
 
 // No record brings us down, or hides another.
 func FuzzRecord(f *testing.F) {
-	for _, text := range []string{`{}`, `{"ID":"@","Command":["x"]}`, `{"ID":"@","Command":["x"],"State":null}`,
-		`{"ID":"@","Command":["x"],"State":{"Status":"running"}}`, `[]`, ``, `{"ID":"other"}`,
-		`{"ID":"@","Command":["x"],"State":{"Status":"restarting","Pid":-1,"Monitor":1}}`,
-		`{"ID":"@","Command":["x"],"Created":"yesterday"}`, `{"State":{"Status":7}}`} {
+	for _, text := range []string{`{}`, `{"ID":"@","Command":["x"]}`, `[]`, ``,
+		`{"ID":"@","Command":["x"],"State":null}`, `{"ID":"other"}`,
+		`{"ID":"@","Command":["x"],"State":{"Status":"running"}}`,
+		`{"ID":"@","Command":["x"],"State":{"Status":"restarting","Pid":-1}}`,
+		`{"ID":"@","Created":"yesterday"}`, `{"State":{"Status":7}}`} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		e := testEngine(t)
 		record(t, e, text)
-		good := record(t, e, `{"ID": "@", "Command": ["x"], "State": {"Status": "created"}}`)
+		good := record(t, e, created)
 		list, bad := e.List()
 		found := false
 		for _, c := range list {

@@ -16,11 +16,11 @@ import (
 func (e *Engine) Rename(c *Container, name string) error {
 	name = strings.TrimPrefix(name, "/")
 	if !flags.IsName(name) {
-		return fmt.Errorf("Invalid container name (%s), only "+
+		return fmt.Errorf("invalid container name (%s), only "+
 			"[a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", name)
 	}
 	if name == c.Name {
-		return errors.New("Renaming a container with the same name as its " +
+		return errors.New("renaming a container with the same name as its " +
 			"current name")
 	}
 	release, err := e.hold(c)

@@ -17,8 +17,8 @@ type Line struct {
 	Time   time.Time `json:"time"`
 }
 
-// A Writer writes the log: FILE, and with --log-opt max-file=N the older ones as
-// FILE.1 to FILE.N-1.
+// A Writer writes the log: FILE, and with --log-opt max-file=N the older ones
+// as FILE.1 to FILE.N-1.
 type Writer struct {
 	file  *os.File
 	name  string

@@ -108,7 +108,8 @@ func ParseTime(text string) (time.Time, error) {
 	}
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05",
 		"2006-01-02T15:04", "2006-01-02"} {
-		if t, err := time.ParseInLocation(layout, text, time.Local); err == nil {
+		t, err := time.ParseInLocation(layout, text, time.Local)
+		if err == nil {
 			return t, nil
 		}
 	}

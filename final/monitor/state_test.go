@@ -17,7 +17,8 @@ func TestPolicies(t *testing.T) {
 		{"always", 0, 5, false, true}, {"always", 0, 0, true, false},
 		{"unless-stopped", 1, 0, false, true},
 		{"on-failure", 0, 0, false, false}, {"on-failure", 1, 9, false, true},
-		{"on-failure:2", 1, 1, false, true}, {"on-failure:2", 1, 2, false, false},
+		{"on-failure:2", 1, 1, false, true},
+		{"on-failure:2", 1, 2, false, false},
 	} {
 		s := State{Restart: c.policy, RestartCount: c.count, Stopped: c.stopped}
 		if got, _ := s.Ended(c.code, false); got != c.want {
