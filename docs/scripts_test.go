@@ -145,18 +145,24 @@ func TestMakeTest(t *testing.T) {
 	}
 }
 
-// make test is the steps and what stands beside them: docs and vagrant. One
-// that does not compile counts as failed, and one that is not there not at all.
+// make test is the steps and what stands beside them: docs, vagrant and final.
+// One that does not compile counts as failed, and one that is not there not at
+// all. Each package of final is a suite.
 func TestMakeTestAll(t *testing.T) {
 	const good = "package p\n\nimport \"testing\"\n\n" +
 		"func TestA(t *testing.T) {}\n"
+	const bad = "package p\n\nvar x y\n"
 	for name, c := range map[string]struct {
-		vagrant, last string
-		status        int
+		dir, body, last string
+		status          int
 	}{
-		"none":    {"", "2 passed, 0 failed, 0 skipped", 0},
-		"pass":    {good, "3 passed, 0 failed, 0 skipped", 0},
-		"compile": {"package p\n\nvar x y\n", "2 passed, 2 failed", 1},
+		"none":    {"", "", "2 passed, 0 failed, 0 skipped", 0},
+		"pass":    {"vagrant", good, "3 passed, 0 failed, 0 skipped", 0},
+		"final":   {"final/a", good, "3 passed, 0 failed, 0 skipped", 0},
+		"compile": {"vagrant", bad, "2 passed, 2 failed", 1},
+		"broken":  {"final/a/b", bad, "2 passed, 2 failed", 1},
+		"skip": {"final/a", strings.Replace(good, "{}", "{ t.Skip(1) }", 1),
+			"2 passed, 0 failed, 1 skipped", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -169,8 +175,8 @@ func TestMakeTestAll(t *testing.T) {
 			writeFile(t, dir+"/step01-x/x_test.go", strings.Replace(good,
 				"package p", "package main", 1), 0o644)
 			writeFile(t, dir+"/docs/x_test.go", good, 0o644)
-			if c.vagrant != "" {
-				writeFile(t, dir+"/vagrant/x_test.go", c.vagrant, 0o644)
+			if c.dir != "" {
+				writeFile(t, dir+"/"+c.dir+"/x_test.go", c.body, 0o644)
 			}
 			out, status := runIn(t, dir, []string{"SUDO=", "STRICT=", "RUN=",
 				"V=", "GOFLAGS=-mod=mod"}, "./test.sh", "all")

@@ -45,7 +45,11 @@ steps() { # NUMBER|all: the directories
 # finals all|final|final/DIR: the directories of final/ that have tests.
 finals() {
 	case $1 in
-	all | final) find final -name '*_test.go' -printf '%h\n' | sort -u ;;
+	all | final)
+		if [ -d final ]; then
+			find final -name '*_test.go' -printf '%h\n' | sort -u
+		fi
+		;;
 	final/*) echo "${1%/}" ;;
 	esac
 }
@@ -58,7 +62,7 @@ report() {
 	read -r passed failed skipped <"$out/$1.counts"
 	{
 		cat "$out/$1.failed"
-		printf '%-16s %4d passed, %d failed, %d skipped  (%d s)\n' "$1" \
+		printf '%-22s %4d passed, %d failed, %d skipped  (%d s)\n' "$1" \
 			"$passed" "$failed" "$skipped" "$3"
 	} >"$out/$1.report"
 	cat "$out/$1.report"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # test-vm.sh [SUITE...]: run suites (a step's number, a directory with a Go
-# test, or final for all of those in it; default: every step) in virtual
+# test, or final for all of those in it; default: all of them) in virtual
 # machines: one for each kernel and suite, so that each starts clean and a crash
 # costs only one of them.
 #
@@ -46,6 +46,7 @@ suites() {
 				echo "${d%/}"
 			fi
 		done
+		[ ! -d final ] || suites final
 		return
 	fi
 	for a; do
