@@ -113,6 +113,7 @@ func child(t *testing.T, c *specs.LinuxSeccomp, args ...string) (string,
 	exe, _ := os.Executable()
 	cmd := exec.Command(exe, append([]string{string(text)}, args...)...)
 	cmd.Args[0] = inside
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	out, err := cmd.CombinedOutput()
 	if cmd.ProcessState == nil {
 		t.Fatal(err)
