@@ -39,8 +39,8 @@ help: ## list every target
 	  while IFS=$$'\t' read -r name text; do \
 	    printf '  %-16s %s\n' "$$name" "$$text"; done
 	@echo
-	@echo 'N is a step, 1 to 7. VM=1 runs test, test-stepN, run and doctor in'
-	@echo 'the virtual machine, as every machine that is not Linux does.'
+	@echo 'N is a step, 1 to 7. VM=1 runs test, test-stepN, test-final, run and'
+	@echo 'doctor in the virtual machine; a machine that is not Linux always does.'
 
 # Where there is no Linux there is the virtual machine.
 ifneq ($(VM)$(filter-out Linux,$(shell uname -s)),)
@@ -67,7 +67,7 @@ endif
 
 .PHONY: run test doctor build build-c rootfs
 
-build: $(STEPS) ## build every step into bin/
+build: $(STEPS) ## build every step and minidocker into bin/
 
 build-step%: FORCE ## build step N
 	@$(MAKE) --no-print-directory $(or \

@@ -9,6 +9,11 @@ build-final: bin/minidocker ## build minidocker into bin/
 bin/minidocker: FORCE
 	@if [ -e final/main.go ]; then $(GOBUILD) -o $@ ./final; fi
 
+ifneq ($(VM)$(filter-out Linux,$(shell uname -s)),)
+test-final test-engines bench:
+	@$(MAKE) -C vagrant VM= $@
+else
+
 test-final: build-final rootfs ## the tests of final/ (FINAL=final/DIR: only that)
 	@$(SCRIPTS)/test.sh $(or $(FINAL),final)
 
@@ -24,3 +29,5 @@ test-engines: build-final rootfs ## minirunc under real Podman and real Docker
 	  --no-install-recommends podman docker.io
 	@ln -sf minidocker bin/minirunc
 	@$(AS_ROOT) final/testdata/engines.sh bin/minirunc $(ROOTFS)
+
+endif
