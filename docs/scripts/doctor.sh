@@ -309,6 +309,8 @@ tools() {
 	tool strace strace 'for make trace-stepN'
 	tool shellcheck shellcheck 'for make lint'
 	tool "qemu-system-$(uname -m)" qemu-system 'for make test-vm'
+	if have pasta; then ok pasta "$(command -v pasta)"
+	else tool slirp4netns slirp4netns "for a user's network of minidocker"; fi
 }
 
 golang() {
