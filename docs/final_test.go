@@ -28,7 +28,15 @@ const (
 
 // larger are the packages, files and functions that are over today, with their
 // size. They may only shrink.
-var larger = map[string]int{}
+var larger = map[string]int{
+	"cgroups":                       1001,
+	"cli":                           1730,
+	"cli/system.go#networkCommands": 61,
+	"engine":                        2129,
+	"final":                         14869,
+	"flags/limits.go#memory":        61,
+	"runtime":                       1004,
+}
 
 // floors are the packages of final/, from the ground up. Each imports only what
 // stands on a floor below its own.
