@@ -40,7 +40,7 @@ help: ## list every target
 	    printf '  %-16s %s\n' "$$name" "$$text"; done
 	@echo
 	@echo 'N is a step, 1 to 7. VM=1 runs test, test-stepN, test-final, run and'
-	@echo 'doctor in the virtual machine; a machine that is not Linux always does.'
+	@echo 'doctor in the virtual machine, as every machine that is not Linux does.'
 
 # Where there is no Linux there is the virtual machine.
 ifneq ($(VM)$(filter-out Linux,$(shell uname -s)),)
