@@ -137,7 +137,7 @@ func condition(name string) (bool, error) {
 	return false, fmt.Errorf("no condition %s", name)
 }
 
-// until runs a command again and again until it succeeds, forty seconds at most:
+// until runs a command again and again until it succeeds, for forty seconds:
 // until exec COMMAND..., then stdout and stderr are those of the last one.
 func until(ts *testscript.TestScript, neg bool, args []string) {
 	var err error

@@ -143,7 +143,8 @@ start_docker() {
 		return 1
 	fi
 	# It forbids forwarding to all others: in a network of its own.
-	unshare -n sh -c 'ip link set lo up; exec "$@"' - dockerd --data-root "$work/docker" --exec-root "$work/docker-run" \
+	unshare -n sh -c 'ip link set lo up; exec "$@"' - dockerd \
+		--data-root "$work/docker" --exec-root "$work/docker-run" \
 		--pidfile "$work/docker.pid" -H "unix://$work/docker.sock" \
 		>"$work/docker.log" 2>&1 &
 	daemon=$!

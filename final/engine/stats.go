@@ -128,7 +128,7 @@ func (e *Engine) Top(c *Container, options []string) (title []string,
 	title = strings.Fields(lines[0])
 	column := slices.Index(title, "PID")
 	if column < 0 {
-		return nil, nil, errors.New("could not find the field PID in the output of ps")
+		return nil, nil, errors.New("ps prints no field PID")
 	}
 	for _, line := range lines[1:] {
 		fields := strings.Fields(line)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strings"
 	"syscall"
 	"unsafe"
 
@@ -36,10 +37,17 @@ func (p *process) console() error {
 	}
 	fd := int(slave.Fd())
 	if os.Args[0] == Init {
-		from := fmt.Sprint("/proc/self/fd/", fd)
-		err = unix.Mount(from, "/dev/console", "", unix.MS_BIND, "")
+		// By the file itself: an image's /proc and links are not asked.
+		tree, err := unix.OpenTree(fd, "", unix.AT_EMPTY_PATH|
+			unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+		if err == nil {
+			err = unix.MoveMount(tree, "", unix.AT_FDCWD, "/dev/console",
+				unix.MOVE_MOUNT_F_EMPTY_PATH)
+			unix.Close(tree)
+		}
 		if err != nil {
-			return fmt.Errorf("mount %s on /dev/console: %w", from, err)
+			return fmt.Errorf("mount %s on /dev/console: %w", slave.Name(),
+				err)
 		}
 	}
 	socket := os.NewFile(uintptr(p.Console), "console socket")
@@ -107,7 +115,7 @@ func (p *process) become(path string) error {
 	if err := p.user(); err != nil {
 		return err
 	}
-	if err := unix.Chdir(p.spec.Cwd); err != nil {
+	if err := unix.Chdir(p.spec.Cwd); err != nil && !p.here {
 		return fmt.Errorf("chdir to %s: %w", p.spec.Cwd, err)
 	}
 	// A directory of the host's has no path in here: CVE-2024-21626.
@@ -127,7 +135,26 @@ func (p *process) become(path string) error {
 			return err
 		}
 	}
-	return notRun(path, syscall.Exec(path, p.spec.Args, p.spec.Env))
+	return notRun(path, syscall.Exec(path, p.spec.Args, p.env()))
+}
+
+// env adds HOME, as the container's own passwd(5) has it, if nobody has.
+func (p *process) env() []string {
+	home, uid := "/", fmt.Sprint(p.spec.User.UID)
+	for _, v := range p.spec.Env {
+		if strings.HasPrefix(v, "HOME=") {
+			return p.spec.Env
+		}
+	}
+	text, _ := os.ReadFile("/etc/passwd")
+	for line := range strings.Lines(string(text)) {
+		f := strings.Split(strings.TrimSpace(line), ":")
+		if len(f) == 7 && f[2] == uid && f[5] != "" {
+			home = f[5]
+			break
+		}
+	}
+	return append(p.spec.Env, "HOME="+home)
 }
 
 // confine chooses the AppArmor profile for what we shall execute. In a
@@ -158,10 +185,9 @@ func (p *process) confine() error {
 // thread; ours is the only one that is left after execve(2).
 func (p *process) user() error {
 	caps, u := p.spec.Capabilities, p.spec.User
-	if caps != nil {
-		if err := capabilities.LimitBounding(caps); err != nil {
-			return err
-		}
+	// Who has asked for no capabilities gets none.
+	if err := capabilities.LimitBounding(caps); err != nil {
+		return err
 	}
 	groups := make([]uint32, len(u.AdditionalGids)+1)
 	copy(groups, u.AdditionalGids)
@@ -187,10 +213,7 @@ func (p *process) user() error {
 	if u.Umask != nil {
 		unix.Umask(int(*u.Umask))
 	}
-	if caps != nil {
-		return capabilities.Set(caps)
-	}
-	return nil
+	return capabilities.Set(caps)
 }
 
 // own gives the user the pipes and the terminal that are his files 0, 1 and 2:

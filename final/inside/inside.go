@@ -97,6 +97,7 @@ type process struct {
 	in     *json.Decoder
 	out    *json.Encoder
 	spec   *specs.Process
+	here   bool // we are in its working directory
 }
 
 func (p *process) run() error {
@@ -225,7 +226,8 @@ func notRun(path string, err error) error {
 // find looks for the program as a shell would, in the container's own PATH.
 // What only the container's user may not do shows later, when we are him.
 func (p *process) find() (string, error) {
-	unix.Chdir(p.spec.Cwd) // become tells why not
+	// As root, who may enter what the user may not: become tells why not.
+	p.here = unix.Chdir(p.spec.Cwd) == nil
 	name := p.spec.Args[0]
 	if strings.Contains(name, "/") {
 		return name, executable(name)

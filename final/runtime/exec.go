@@ -28,6 +28,9 @@ func (c *Container) Exec(p *specs.Process, o ExecOptions) (int, error) {
 	if err := validateProcess(p); err != nil {
 		return 0, err
 	}
+	if spec, err := c.Spec(); err == nil && p.Capabilities == nil {
+		p.Capabilities = spec.Process.Capabilities
+	}
 	init, err := c.pidfd()
 	if err != nil {
 		return 0, err

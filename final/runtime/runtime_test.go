@@ -398,7 +398,6 @@ func TestHooks(t *testing.T) {
 			Env:  []string{"H=" + name, "PATH=/bin:/usr/bin"}}}
 	}
 	b := newBench(t, func(s *specs.Spec) {
-		//lint:ignore SA1019 Docker uses it
 		s.Hooks = &specs.Hooks{Prestart: hook("prestart"),
 			CreateRuntime:   hook("createRuntime"),
 			CreateContainer: hook("createContainer"),

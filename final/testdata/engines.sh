@@ -16,7 +16,7 @@ cleanup() {
 		kill "$(cat "$dir/docker.pid")" 2>/dev/null
 		wait "$daemon"
 	fi
-	for m in $(grep -o " $dir[^ ]*" /proc/self/mounts | sort -r); do
+	grep -o " ${dir}[^ ]*" /proc/self/mounts | sort -r | while read -r m; do
 		umount -l "$m"
 	done
 	rm -rf "$dir"
@@ -69,6 +69,7 @@ suite() {
 	$run --rm busybox /etc/passwd >/dev/null 2>&1
 	is "not executable" 126 $?
 	is "stdin" "a b" "$(echo a b | $run --rm -i busybox cat 2>&1)"
+	# shellcheck disable=SC2016 # the container's shell expands it
 	is "user, workdir, env" "5 6 /tmp x y" "$($run --rm -u 5:6 -w /tmp \
 		-e A='x y' busybox sh -c 'echo $(id -u) $(id -g) $PWD $A' 2>&1)"
 	has "capabilities" 00000000a80425fb "$($run --rm --cap-drop ALL --cap-add \
@@ -88,7 +89,8 @@ suite() {
 
 terminal() {
 	out=$( (sleep 2; echo 'tty; stty size'; sleep 1; echo exit 7) |
-		script -qec "stty cols 77 rows 33; $(echo $run) --rm -it busybox sh" \
+		script -qec "stty cols 77 rows 33; ${run//$'\n'/ } --rm -it \
+			busybox sh" \
 			/dev/null; echo "status $?")
 	has "run -it: terminal" "/dev/pts/0" "$out"
 	has "run -it: size" "33 77" "$out"
@@ -137,7 +139,6 @@ lifecycle() {
 }
 
 update() {
-	pid=$("$@" inspect -f '{{.State.Pid}}' one)
 	"$@" update --memory 64m --memory-swap 64m one >/dev/null 2>&1 ||
 		"$@" update --cpu-shares 512 one >/dev/null
 	out=$("$@" exec one sh -c 'cat /sys/fs/cgroup/memory/*limit_in_bytes \
