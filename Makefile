@@ -39,8 +39,8 @@ help: ## list every target
 	  while IFS=$$'\t' read -r name text; do \
 	    printf '  %-16s %s\n' "$$name" "$$text"; done
 	@echo
-	@echo 'N is a step, 1 to 7. VM=1 runs test, test-stepN, test-final, run and'
-	@echo 'doctor in the virtual machine, as every machine that is not Linux does.'
+	@echo 'N is a step, 1 to 7. VM=1 runs test, test-stepN, test-final, run'
+	@echo 'and doctor in the virtual machine, as where there is no Linux.'
 
 # Where there is no Linux there is the virtual machine.
 ifneq ($(VM)$(filter-out Linux,$(shell uname -s)),)
