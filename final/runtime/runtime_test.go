@@ -549,6 +549,31 @@ func TestSecurity(t *testing.T) {
 	}
 }
 
+// Who asks for no capabilities has none; the working directory may be one that
+// only root enters; and HOME is what the container's passwd(5) says.
+func TestNothingAsked(t *testing.T) {
+	b := newBench(t, func(s *specs.Spec) {
+		s.Process.Capabilities = nil
+		s.Process.User = specs.User{UID: 1000}
+		s.Process.Cwd, s.Process.Env = "/root", []string{"PATH=/bin"}
+	})
+	passwd := b.dir + "/passwd"
+	b.check(os.WriteFile(passwd, []byte("root:x:0:0::/root:/bin/sh\n"+
+		"u:x:1000:1000::/home/u:/bin/sh\n"), 0o644))
+	b.spec.Mounts = append(b.spec.Mounts, specs.Mount{Destination: "/root",
+		Type: "tmpfs", Source: "tmpfs", Options: []string{"mode=700"}},
+		specs.Mount{Destination: "/etc/passwd", Type: "bind", Source: passwd,
+			Options: []string{"bind", "ro"}})
+	none := "CapPrm:\t0000000000000000\nCapEff:\t0000000000000000\n" +
+		"CapBnd:\t0000000000000000"
+	show := "grep -e CapPrm -e CapEff -e CapBnd /proc/self/status; " +
+		"readlink /proc/self/cwd; echo $HOME"
+	b.want("run", b.sh(show), none+"\n/root\n/home/u")
+	b.background(sleep)
+	b.want("exec", b.must("exec", "--user", "0", b.id, "sh", "-c", show),
+		none+"\n/root\n/root")
+}
+
 func TestRefused(t *testing.T) {
 	b := newBench(t)
 	good, _ := json.Marshal(b.spec)
