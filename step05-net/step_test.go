@@ -622,6 +622,8 @@ func TestDefaults(t *testing.T) {
 		equal(t, "ip_forward", read(ipv4+"ip_forward"), "1\n")
 		r = p.start(t, "--network", "bridge", "sleep", "1000")
 		equal(t, "by name", address(t, p, r), "172.29.0.2")
+		r.signal(unix.SIGTERM) // it puts ip_forward back: before sysctl does
+		r.wait(t)
 	})
 }
 
