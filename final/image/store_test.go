@@ -225,14 +225,14 @@ func TestRef(t *testing.T) {
 
 func TestGet(t *testing.T) {
 	s := store(t)
-	a, b := put(t, s, "a", "1"), put(t, s, "b:2", "2")
+	a, b := put(t, s, "a", "1"), put(t, s, "not-hex:2", "2")
 	if err := s.Tag(a, "example.com/a:x"); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]*Image{"a": a, "a:latest": a,
 		"docker.io/library/a": a, "example.com/a:x": a, a.ID: a, a.ID[7:]: a,
 		a.ID[:19]: a, a.ID[7:19]: a, "a@" + a.Digest: a,
-		"example.com/a@" + a.Digest: a, "b:2": b} {
+		"example.com/a@" + a.Digest: a, "not-hex:2": b} {
 		img, err := s.Get(name)
 		if err != nil || img.ID != want.ID {
 			t.Errorf("%s: %v", name, err)
@@ -243,8 +243,9 @@ func TestGet(t *testing.T) {
 		img.Refs); d != "" {
 		t.Error(d)
 	}
-	for name, want := range map[string]string{"b": "No such image: b:latest",
-		"a:3": "No such image: a:3", "ffffffffffffffff": "No such image",
+	for name, want := range map[string]string{
+		"not-hex": "No such image: not-hex:latest",
+		"a:3":     "No such image: a:3", "ffffffffffffffff": "No such image",
 		"a@" + b.Digest: "No such image", "": "invalid reference",
 		"sha256:": "invalid reference", "A": "must be lowercase"} {
 		if _, err := s.Get(name); err == nil || !strings.Contains(err.Error(),
