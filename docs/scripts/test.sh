@@ -101,8 +101,9 @@ step() {
 
 final() { # DIR
 	local name=${1//\//-}
-	local env=("MINIDOCKER=$top/bin/minidocker" "MINIRUNC=$top/bin/minidocker"
-		"ROOTFS=$rootfs" "STRICT=${STRICT:-}")
+	local env=("MINIDOCKER=$out/bin/minidocker"
+		"MINIRUNC=$out/bin/minidocker" "ROOTFS=$out/rootfs"
+		"STRICT=${STRICT:-}")
 	if [ ! -x "$out/$name.test" ]; then
 		echo "no test could be built" >"$out/$name.log"
 		report "$name" 1 0
@@ -119,11 +120,7 @@ docs() {
 	local env=("ROOTFS=$rootfs" "STRICT=${STRICT:-}" "PATH=$PATH"
 		"GOCACHE=$(go env GOCACHE)" "GOMODCACHE=$(go env GOMODCACHE)"
 		"GOTOOLCHAIN=$(go env GOTOOLCHAIN)" "GOPROXY=$(go env GOPROXY)")
-	# Copies: an ordinary user may not be able to reach this directory.
-	if [ -d bin/c ]; then
-		cp -r bin "$out/bin" && chmod -R a+rX "$out/bin" && chmod 755 "$out"
-		env+=("BIN=$out/bin")
-	fi
+	if [ -d bin/c ]; then env+=("BIN=$out/bin"); fi
 	# shellcheck disable=SC2046 # the options are words
 	run docs docs "${as_root[@]}" env "${env[@]}" "$out/docs.test" $(options)
 	if [ ${#as_root[@]} -gt 0 ]; then
@@ -136,6 +133,15 @@ docs() {
 vagrant() {
 	# shellcheck disable=SC2046 # the options are words
 	run vagrant vagrant "$out/vagrant.test" $(options)
+}
+
+# reachable: copies of the programs and the root filesystem for the ordinary
+# users of the suites, who may not be able to reach this directory.
+reachable() {
+	cp -a bin "$out/bin"
+	cp -a "$rootfs/." "$out/rootfs"
+	chmod -R a+rX "$out/bin"
+	chmod 755 "$out"
 }
 
 # compile PACKAGE NAME: as the caller, who has the Go toolchain.
@@ -164,6 +170,7 @@ if [ "$what" = all ]; then
 		if compgen -G "$s/*_test.go" >/dev/null; then others+=("$s"); fi
 	done
 fi
+if [ -n "$final${others[*]}" ]; then reachable; fi
 for s in "${others[@]}"; do if compile "$s" "$s"; then start "$s"; fi; done
 for s in $list; do start step "$s"; done
 for s in $final; do start final "$s"; done

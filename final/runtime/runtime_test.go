@@ -2,6 +2,7 @@ package runtime_test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -44,7 +45,7 @@ func TestMain(m *testing.M) {
 
 // build makes the program, or takes the one in MINIRUNC.
 func build(dir string) (err error) {
-	rootfs, _ = filepath.Abs("../../rootfs")
+	rootfs, _ = filepath.Abs(cmp.Or(os.Getenv("ROOTFS"), "../../rootfs"))
 	if _, missing := os.Stat(rootfs + "/bin/busybox"); missing != nil {
 		return fmt.Errorf("%s: no busybox there: make rootfs", rootfs)
 	}
