@@ -191,8 +191,8 @@ func leftNow(work string, bridges []string) (left []string) {
 		}
 	}
 	for _, id := range created(work) {
-		for _, pattern := range []string{"/sys/fs/cgroup/*/minidocker/",
-			"/sys/fs/cgroup/minidocker/"} {
+		for _, pattern := range []string{"/sys/fs/cgroup/*/*",
+			"/sys/fs/cgroup/*"} {
 			found, _ := filepath.Glob(pattern + id)
 			left = append(left, found...)
 		}

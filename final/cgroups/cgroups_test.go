@@ -169,12 +169,13 @@ func (c *Cgroup) start(t *testing.T, args ...string) *job {
 		}
 	}
 	j.in.Write([]byte{1})
-	// A signal that arrives in the middle of its execve(2) can be lost.
+	// A signal that arrives in the middle of its execve(2) can be lost, and so
+	// can a new limit. There the environment is empty, as after the end.
 	eventually(t, args[0], func() bool {
-		environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ",
-			j.Process.Pid))
-		return err != nil || len(environ) == 0 || // it has ended
-			strings.Contains(string(environ), "CGROUP_HELPER="+args[0])
+		proc := fmt.Sprintf("/proc/%d/", j.Process.Pid)
+		return strings.Contains(read(proc+"environ"),
+			"CGROUP_HELPER="+args[0]) ||
+			strings.Contains(read(proc+"status"), "State:\tZ")
 	})
 	return j
 }

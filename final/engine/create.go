@@ -178,7 +178,7 @@ func (e *Engine) makeSpec(c *Container, start bool) (warnings []string,
 	p := bundle.Paths{ID: c.ID, Root: c.dir + "/merged", Mounts: c.Mounts,
 		Layers:   append(slices.Clone(c.Layers), c.dir+"/upper"),
 		Hostname: c.dir + "/hostname", Hosts: c.dir + "/hosts",
-		Resolv: c.dir + "/resolv.conf", Cgroup: "/minidocker/" + c.ID,
+		Resolv: c.dir + "/resolv.conf", Cgroup: "/minidocker-" + c.ID,
 		Namespaces: map[specs.LinuxNamespaceType]string{},
 		Rootless:   e.Rootless}
 	if p.Exe, err = os.Executable(); err != nil {
