@@ -1,12 +1,15 @@
 # The test VM; included by the root Makefile. Lines with two hash marks are
 # what `make` lists.
-.PHONY: test-vm test-vm-final test-vm-pin test-vm-self
+.PHONY: test-vm test-vm-docs test-vm-final test-vm-pin test-vm-self
 
 test-vm: ## every suite in VMs, on two kernels (KERNEL=6.1: one)
 	@vagrant/qemu/test-vm.sh
 
 test-vm-step%: vagrant/qemu/test-vm.sh ## the suite of step N in the VM
 	@vagrant/qemu/test-vm.sh $*
+
+test-vm-docs: ## the transcripts that need cgroup v2, in VMs
+	@vagrant/qemu/test-vm.sh docs
 
 test-vm-final: ## the suites of final/ in VMs (FINAL=final/DIR: only that)
 	@vagrant/qemu/test-vm.sh $(or $(FINAL),final)

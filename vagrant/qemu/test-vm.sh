@@ -1,6 +1,7 @@
 #!/bin/bash
 # test-vm.sh [SUITE...]: run suites (a step's number, a directory with a Go
-# test, or final for all of those in it; default: all of them) in virtual
+# test, final for all of those in it, or docs for the transcripts that need
+# cgroup v2; default: all of them) in virtual
 # machines: one for each kernel and suite, so that each starts clean and a crash
 # costs only one of them.
 #
@@ -46,6 +47,7 @@ suites() {
 				echo "${d%/}"
 			fi
 		done
+		suites docs
 		[ ! -d final ] || suites final
 		return
 	fi
@@ -66,9 +68,11 @@ suites() {
 	done
 }
 
-# program DIR: what its suite tests, if that is a program.
+# program DIR: what its suite tests, if that is a program. The pages use all.
 program() {
+	local d
 	case $1 in
+	docs) for d in step[0-9][0-9]-*/; do echo "bin/${d%/}"; done ;;
 	final*) [ ! -e final/main.go ] || echo bin/minidocker ;;
 	*) [ ! -e "$1/main.go" ] || echo "bin/$1" ;;
 	esac
@@ -88,10 +92,10 @@ names() {
 # build DIR...: programs, C programs and test binaries. The root Makefile knows
 # how each program is built.
 build() {
-	local d c program targets=()
+	local d c targets=()
 	for d; do
-		program=$(program "$d")
-		[ -z "$program" ] || targets+=("$program")
+		# shellcheck disable=SC2207 # one word per program
+		targets+=($(program "$d"))
 		for c in "$d"/c/*.c; do
 			[ ! -e "$c" ] || targets+=("bin/c/$d/$(basename "$c" .c)")
 		done
@@ -108,9 +112,12 @@ pack() {
 	local name files program
 	name=$(names "$1")
 	files=$work/$name/suite
-	program=$(program "$1")
 	mkdir -p "$files/c"
-	[ -z "$program" ] || cp "$program" "$files/"
+	for program in $(program "$1"); do cp "$program" "$files/"; done
+	if [ "$1" = docs ]; then
+		mkdir "$files/repo"
+		cp --parents ./*.md docs/*.md step*/*.md step*/main.go "$files/repo/"
+	fi
 	[ ! -d "$1/testdata" ] || cp -r "$1/testdata" "$files/"
 	[ ! -d "bin/c/$1" ] || cp -r "bin/c/$1/." "$files/c/"
 	CGO_ENABLED=0 go test -c -vet=off -trimpath -ldflags=-s \

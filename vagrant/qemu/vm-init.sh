@@ -71,6 +71,10 @@ export STEP_C=/suite/c
 rmdir /suite/c 2>/dev/null && unset STEP_C
 # Where final/ is tested it looks like the repository: DIR, rootfs, testdata.
 case $DIR in
+docs)
+	export REPO=/suite/repo BIN=/suite ONLY=cgroup2
+	RUN=${RUN:-TestTranscripts}
+	;;
 final*)
 	export MINIDOCKER=/suite/minidocker MINIRUNC=/suite/minidocker
 	ln -s /suite/rootfs rootfs
