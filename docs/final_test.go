@@ -40,7 +40,8 @@ var larger = map[string]int{
 // floors are the packages of final/, from the ground up. Each imports only what
 // stands on a floor below its own.
 var floors = [][]string{
-	{"capabilities", "cgroups", "journal", "layers", "namespaces",
+	{"capabilities", "cgroups", "dockerfile",
+		"dockerfile/ignore", "journal", "layers", "namespaces",
 		"network/names", "reaper", "rootfs", "seccomp", "seccomp/profile",
 		"terminal"},
 	{"flags", "image", "inside", "network/nat", "network/rootless"},

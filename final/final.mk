@@ -1,5 +1,5 @@
 # minidocker; included by the root Makefile.
-.PHONY: build-final test-final test-engines bench
+.PHONY: build-final test-final test-dockerfile test-engines bench
 
 build: bin/minidocker
 
@@ -22,6 +22,12 @@ bench: build-final rootfs ## minidocker against runc, podman, docker (RUNS=30)
 	@$(CC) $(CFLAGS) -static -o .cache/bench/floor final/bench/floor.c
 	@$(CC) $(CFLAGS) -static -o .cache/bench/ab final/bench/ab.c
 	@final/bench/bench.sh
+
+# A module of its own: what it downloads is no dependency of minidocker's.
+test-dockerfile: ## our Dockerfile parser against BuildKit's, on a corpus
+	@cd final/dockerfile/buildkit && $(GO) mod download && \
+	  BUILDKIT_DIR=$$($(GO) list -m -f '{{.Dir}}' github.com/moby/buildkit) \
+	  $(GO) test -count=1 .
 
 # Both engines are Debian's; runc and crun come with them.
 test-engines: build-final rootfs ## minirunc under real Podman and real Docker
