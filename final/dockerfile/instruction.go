@@ -71,6 +71,22 @@ func (i *Instruction) parse(text string, escape rune) (err error) {
 	return s.read(i, strings.TrimSpace(rest), escape)
 }
 
+// ParseLine reads an instruction that stands alone. It is never nil.
+func ParseLine(text string) (*Instruction, error) {
+	i := &Instruction{Line: 1, End: 1, Text: strings.TrimSpace(text)}
+	err := i.parse(i.Text, '\\')
+	if err == nil {
+		err = i.check()
+	}
+	return i, err
+}
+
+// Shell says whether variables are for a shell to replace.
+func (i *Instruction) Shell() bool {
+	return slices.Contains([]string{"RUN", "CMD", "ENTRYPOINT", "SHELL",
+		"ONBUILD", "HEALTHCHECK"}, i.Name)
+}
+
 // cutSpace cuts at the first spaces.
 func cutSpace(text string) (first, rest string, ok bool) {
 	at := strings.IndexAny(text, spaces)

@@ -1,11 +1,14 @@
 package image
 
 import (
-	"encoding/json"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
+
+	"container-workshop/final/dockerfile"
 
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -13,12 +16,14 @@ import (
 // Apply changes a configuration as instructions of a Dockerfile do.
 func Apply(c *v1.ImageConfig, changes []string) error {
 	for _, change := range changes {
-		text := strings.TrimSpace(change)
-		word, rest, _ := strings.Cut(text, " ")
-		rest = strings.TrimSpace(rest)
-		err := fmt.Errorf("%s requires an argument", word)
-		if rest != "" {
-			err = apply(c, strings.ToUpper(word), rest)
+		i, err := dockerfile.ParseLine(change)
+		for n, arg := range i.Args {
+			if err == nil && !i.Shell() {
+				i.Args[n], err = dockerfile.Expand(arg, '\\', Env(c.Env))
+			}
+		}
+		if err == nil {
+			err = Configure(c, i, nil)
 		}
 		if err != nil {
 			return fmt.Errorf("change %q: %w", change, err)
@@ -27,49 +32,106 @@ func Apply(c *v1.ImageConfig, changes []string) error {
 	return nil
 }
 
-func apply(c *v1.ImageConfig, word, rest string) error {
-	words := strings.Fields(rest)
-	switch word {
-	case "CMD":
-		c.Cmd = command(rest)
-	case "ENTRYPOINT":
-		c.Entrypoint = command(rest)
-	case "USER":
-		c.User = rest
-	case "STOPSIGNAL":
-		c.StopSignal = rest
-	case "WORKDIR":
-		c.WorkingDir = path.Join("/", c.WorkingDir, rest)
-		if path.IsAbs(rest) {
-			c.WorkingDir = rest
-		}
-	case "EXPOSE":
-		for _, port := range words {
-			if !strings.Contains(port, "/") {
-				port += "/tcp"
+// Env looks a variable up in NAME=VALUE.
+func Env(list []string) dockerfile.Env {
+	return func(name string) (string, bool) {
+		for _, pair := range list {
+			if value, ok := strings.CutPrefix(pair, name+"="); ok {
+				return value, true
 			}
-			set(&c.ExposedPorts, port, struct{}{})
+		}
+		return "", false
+	}
+}
+
+// Configure does what an instruction does that changes no file; its variables
+// have been replaced. shell is what reads a command that is one line.
+func Configure(c *v1.ImageConfig, i *dockerfile.Instruction,
+	shell []string) error {
+	args := i.Args
+	switch i.Name {
+	case "CMD":
+		c.Cmd = Command(i, shell)
+	case "ENTRYPOINT":
+		c.Entrypoint = Command(i, shell)
+	case "USER":
+		c.User = args[0]
+	case "STOPSIGNAL":
+		c.StopSignal = args[0]
+	case "WORKDIR":
+		dir := path.Join("/", c.WorkingDir, args[0])
+		if path.IsAbs(args[0]) {
+			dir = path.Clean(args[0])
+		}
+		c.WorkingDir = dir
+	case "EXPOSE":
+		for _, port := range args {
+			if err := expose(c, port); err != nil {
+				return err
+			}
 		}
 	case "VOLUME":
-		json.Unmarshal([]byte(rest), &words)
-		for _, dir := range words {
+		for _, dir := range args {
 			set(&c.Volumes, dir, struct{}{})
 		}
 	case "ENV", "LABEL":
-		pairs, err := Pairs(rest)
-		for _, pair := range pairs {
-			name, value, _ := strings.Cut(pair, "=")
-			if word == "LABEL" {
-				set(&c.Labels, name, value)
-				continue
+		for n := 0; n+1 < len(args); n += 2 {
+			if args[n] == "" {
+				return errors.New("names can not be blank")
+			} else if i.Name == "LABEL" {
+				set(&c.Labels, args[n], args[n+1])
+			} else {
+				c.Env = setEnv(c.Env, args[n], args[n+1])
 			}
-			c.Env = append(slices.DeleteFunc(c.Env, func(old string) bool {
-				return strings.HasPrefix(old, name+"=")
-			}), pair)
 		}
-		return err
 	default:
-		return fmt.Errorf("%s is not a valid change command", word)
+		return fmt.Errorf("%s is not a valid change command", i.Name)
+	}
+	return nil
+}
+
+// Command is a list in JSON, or a line for the shell.
+func Command(i *dockerfile.Instruction, shell []string) []string {
+	if i.JSON || len(i.Args) == 0 {
+		return i.Args
+	} else if shell == nil {
+		shell = []string{"/bin/sh", "-c"}
+	}
+	return append(slices.Clone(shell), i.Args...)
+}
+
+func setEnv(env []string, name, value string) []string {
+	env = slices.Clone(env)
+	i := slices.IndexFunc(env, func(old string) bool {
+		return strings.HasPrefix(old, name+"=")
+	})
+	if i < 0 {
+		return append(env, name+"="+value)
+	}
+	env[i] = name + "=" + value
+	return env
+}
+
+// expose takes PORT[-PORT][/PROTOCOL].
+func expose(c *v1.ImageConfig, text string) error {
+	ports, protocol, ok := strings.Cut(text, "/")
+	if !ok {
+		protocol = "tcp"
+	}
+	first, last, ok := strings.Cut(ports, "-")
+	if !ok {
+		last = first
+	}
+	from, err := strconv.ParseUint(first, 10, 16)
+	to, bad := strconv.ParseUint(last, 10, 16)
+	if err != nil || bad != nil || to < from || !slices.Contains(
+		[]string{"tcp", "udp", "sctp"}, strings.ToLower(protocol)) {
+		return fmt.Errorf("invalid port: %q: not PORT[-PORT][/tcp|/udp|/sctp]",
+			text)
+	}
+	for ; from <= to; from++ {
+		set(&c.ExposedPorts, fmt.Sprint(from, "/", strings.ToLower(protocol)),
+			struct{}{})
 	}
 	return nil
 }
@@ -79,49 +141,4 @@ func set[V any](to *map[string]V, key string, value V) {
 		*to = map[string]V{}
 	}
 	(*to)[key] = value
-}
-
-// command is a list in JSON, or a line for the shell.
-func command(text string) (list []string) {
-	if json.Unmarshal([]byte(text), &list) == nil {
-		return list
-	}
-	return []string{"/bin/sh", "-c", text}
-}
-
-// Pairs splits NAME=VALUE NAME="VALUE 2" at spaces outside of quotes, and
-// takes the old form, NAME VALUE, for one pair.
-func Pairs(text string) (pairs []string, err error) {
-	name, value, _ := strings.Cut(text, " ")
-	if value = strings.TrimSpace(value); !strings.Contains(name, "=") {
-		if value == "" {
-			err = fmt.Errorf("%s: must have two arguments", name)
-		}
-		return []string{name + "=" + value}, err
-	}
-	word, quote, escaped := "", rune(0), false
-	for _, r := range text + " " {
-		switch {
-		case escaped:
-			word, escaped = word+string(r), false
-		case r == '\\' && quote != '\'':
-			escaped = true
-		case quote == 0 && (r == '"' || r == '\''):
-			quote = r
-		case r == quote && quote != 0:
-			quote = 0
-		case quote != 0 || r != ' ' && r != '\t':
-			word += string(r)
-		case word != "":
-			if strings.Index(word, "=") < 1 {
-				return nil, fmt.Errorf("%q: must be of the form NAME=VALUE",
-					word)
-			}
-			pairs, word = append(pairs, word), ""
-		}
-	}
-	if quote != 0 || escaped {
-		err = fmt.Errorf("unfinished quote")
-	}
-	return pairs, err
 }

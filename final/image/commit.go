@@ -8,9 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
@@ -71,7 +73,8 @@ func (w *Work) Put(config, manifest []byte, layers []*Layer,
 	entry := v1.Descriptor{Digest: digest.Digest(sum(manifest)),
 		Size: int64(len(manifest)), Platform: &c.Platform,
 		MediaType:   cmp.Or(m.MediaType, v1.MediaTypeImageManifest),
-		Annotations: map[string]string{imageID: string(m.Config.Digest)}}
+		Annotations: map[string]string{imageID: string(m.Config.Digest),
+			stepIDs: strings.Join(w.Steps, " ")}}
 	moves := map[string]string{}
 	for id, text := range map[digest.Digest][]byte{entry.Digest: manifest,
 		m.Config.Digest: config} {
@@ -163,8 +166,11 @@ func name(index *v1.Index, entry v1.Descriptor, ref string) error {
 }
 
 func named(entry v1.Descriptor, full string) v1.Descriptor {
-	entry.Annotations = map[string]string{
-		imageID: entry.Annotations[imageID]}
+	entry.Annotations = maps.Clone(entry.Annotations)
+	delete(entry.Annotations, refName)
+	if entry.Annotations[stepIDs] == "" {
+		delete(entry.Annotations, stepIDs)
+	}
 	if full != "" {
 		entry.Annotations[refName] = full
 	}

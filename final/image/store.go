@@ -30,13 +30,15 @@ type Store struct{ Dir string }
 
 // Image is what the store knows of an image.
 type Image struct {
-	ID     string   // sha256:HEX of the configuration
-	Digest string   // sha256:HEX of the manifest
-	Refs   []string // short names, as "busybox:latest"; none: dangling
-	Size   int64    // bytes of the files in all layers
-	Config v1.Image // what the image says of itself
-	Layers []string // unpacked layers: directories, the lowest first
-	Sizes  []int64  // bytes of the files in each layer
+	ID     string          // sha256:HEX of the configuration
+	Digest string          // sha256:HEX of the manifest
+	Refs   []string        // short names, as "busybox:latest"; none: dangling
+	Size   int64           // bytes of the files in all layers
+	Config v1.Image        // what the image says of itself
+	Layers []string        // unpacked layers: directories, the lowest first
+	Sizes  []int64         // bytes of the files in each layer
+	Blobs  []v1.Descriptor // the layers' archives
+	Steps  []string        // what the build cache knows its last steps by
 }
 
 // NotFound is the error for a name that no image has.
@@ -49,6 +51,7 @@ func (e *NotFound) Error() string { return "No such image: " + e.Name }
 const (
 	refName = v1.AnnotationRefName
 	imageID = "minidocker.image.id"
+	stepIDs = "minidocker.build.steps"
 )
 
 // Open makes the store in dir if it is not there.
@@ -170,6 +173,8 @@ func (s *Store) load(entry v1.Descriptor) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
+	img.Blobs = manifest.Layers
+	img.Steps = strings.Fields(entry.Annotations[stepIDs])
 	for _, id := range img.Config.RootFS.DiffIDs {
 		hex, err := hexOf(string(id))
 		if err != nil {

@@ -113,7 +113,7 @@ func TestImport(t *testing.T) {
 				t.Error(d)
 			}
 			config := v1.ImageConfig{Cmd: []string{"sh", "-l"},
-				Env: []string{"B=2 3", "A=2"}, User: "app", WorkingDir: "/srv",
+				Env: []string{"A=2", "B=2 3"}, User: "app", WorkingDir: "/srv",
 				ExposedPorts: map[string]struct{}{"80/tcp": {}, "53/udp": {}},
 				Entrypoint:   []string{"/bin/sh", "-c", "run it"},
 				Volumes:      map[string]struct{}{"/data": {}},
@@ -159,11 +159,11 @@ func TestImportErrors(t *testing.T) {
 		{"change", good, ImportOptions{Changes: []string{"RUN x"}},
 			"RUN is not a valid change command"},
 		{"change", good, ImportOptions{Changes: []string{"ENV"}},
-			"ENV requires an argument"},
+			"requires at least one argument"},
 		{"change", good, ImportOptions{Changes: []string{"ENV a"}},
 			"must have two arguments"},
 		{"change", good, ImportOptions{Changes: []string{`LABEL a="b`}},
-			"unfinished quote"},
+			"matching double-quote"},
 		{"bomb", good, ImportOptions{Extract: layers.ExtractOptions{
 			MaxFiles: -1}}, "more than -1 files"},
 	} {

@@ -24,6 +24,7 @@ import (
 // Prune leaves it alone. Commit or Put moves all of it into the store.
 type Work struct {
 	Dir   string
+	Steps []string // Image.Steps of what Commit makes
 	store *Store
 	lock  *os.File
 }
@@ -50,7 +51,16 @@ func (s *Store) Begin() (*Work, error) {
 	if err == nil {
 		err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	}
-	return &Work{dir, s, file}, err
+	return &Work{Dir: dir, store: s, lock: file}, err
+}
+
+// Path is the directory that a layer is unpacked in, as long as it stays where
+// it is.
+func (w *Work) Path(l *Layer) string {
+	if l.dir != "" {
+		return l.dir + "/diff"
+	}
+	return w.store.path("layers", l.DiffID.Encoded(), "diff")
 }
 
 // End removes what has not been moved into the store.
@@ -128,6 +138,12 @@ func (w *Work) Stage(r io.Reader, want Layer, o layers.ExtractOptions) (*Layer,
 	}
 	return l, os.WriteFile(filepath.Join(dir, "size"), fmt.Append(nil, size),
 		0o600)
+}
+
+// Decompress reads an archive that may be compressed.
+func Decompress(r *bufio.Reader) (io.ReadCloser, error) {
+	_, plain, err := decompress(r)
+	return plain, err
 }
 
 func decompress(r *bufio.Reader) (mediaType string, _ io.ReadCloser, _ error) {

@@ -77,6 +77,7 @@ type archive struct {
 	diff  bool
 	skip  []string
 	buf   []byte
+	edit  func(*tar.Header) (write, descend bool)
 }
 
 func newArchive(w io.Writer) *archive {
@@ -116,6 +117,14 @@ func (a *archive) add(dir *Dir, in, name string) error {
 		h.Name, st.Nlink = h.Name+"/", 1
 	} else if h.Size == 0 && slices.Contains(a.skip, h.Name) {
 		return nil
+	}
+	if a.edit != nil {
+		if write, descend := a.edit(h); !write && descend &&
+			h.Typeflag == tar.TypeDir {
+			return a.directory(dir, name, as)
+		} else if !write {
+			return nil
+		}
 	}
 	key := [2]uint64{st.Dev, st.Ino}
 	if first := a.links[key]; first != "" {
