@@ -48,6 +48,7 @@ var floors = [][]string{
 	{"bundle", "network", "runtime"},
 	{"minirunc", "monitor"},
 	{"engine"},
+	{"build"},
 	{"cli"},
 	{"."},
 }

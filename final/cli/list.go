@@ -174,7 +174,7 @@ func statsRow(c *cli.Context, b *engine.Container, s, old engine.Sample) row {
 
 func imageCommands() []*cli.Command {
 	var o image.ImportOptions
-	return []*cli.Command{
+	return []*cli.Command{buildCommand(),
 		command("images", "[NAME]", "list images", 0, 1, listFlags(
 			"reference label dangling",
 			yes(nil, "all,a", "all of them"), yes(nil, "digests", "and those")),

@@ -321,6 +321,12 @@ func heredoc(word string) (*Heredoc, error) {
 		Expand: marks(words[0]) == marks(quoted[0])}, nil
 }
 
+// IsHeredoc says whether a word is <<NAME and nothing else.
+func IsHeredoc(word string) bool {
+	h, _ := heredoc(word)
+	return h != nil
+}
+
 func marks(word string) int {
 	return strings.Count(word, "'") + strings.Count(word, `"`)
 }

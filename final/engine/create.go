@@ -34,6 +34,12 @@ func (e *Engine) Create(o Options) (c *Container, warnings []string,
 	if err != nil {
 		return nil, nil, err
 	}
+	return e.createFrom(img, o)
+}
+
+// createFrom is Create for an image that need not be in the store.
+func (e *Engine) createFrom(img *image.Image, o Options) (c *Container,
+	warnings []string, err error) {
 	c = &Container{ID: newID(), Name: o.Name, Created: time.Now().UTC(),
 		ImageID: img.ID, Options: o, Config: img.Config.Config,
 		Layers: img.Layers, State: monitor.State{Status: "created",

@@ -72,7 +72,7 @@ func (w *Work) Put(config, manifest []byte, layers []*Layer,
 	}
 	entry := v1.Descriptor{Digest: digest.Digest(sum(manifest)),
 		Size: int64(len(manifest)), Platform: &c.Platform,
-		MediaType:   cmp.Or(m.MediaType, v1.MediaTypeImageManifest),
+		MediaType: cmp.Or(m.MediaType, v1.MediaTypeImageManifest),
 		Annotations: map[string]string{imageID: string(m.Config.Digest),
 			stepIDs: strings.Join(w.Steps, " ")}}
 	moves := map[string]string{}

@@ -118,13 +118,16 @@ func (a *archive) add(dir *Dir, in, name string) error {
 	} else if h.Size == 0 && slices.Contains(a.skip, h.Name) {
 		return nil
 	}
+	write, descend := true, h.Typeflag == tar.TypeDir
 	if a.edit != nil {
-		if write, descend := a.edit(h); !write && descend &&
-			h.Typeflag == tar.TypeDir {
-			return a.directory(dir, name, as)
-		} else if !write {
-			return nil
-		}
+		var more bool
+		write, more = a.edit(h)
+		descend = descend && more
+	}
+	if !write && descend {
+		return a.directory(dir, name, as)
+	} else if !write {
+		return nil
 	}
 	key := [2]uint64{st.Dev, st.Ino}
 	if first := a.links[key]; first != "" {
@@ -139,10 +142,9 @@ func (a *archive) add(dir *Dir, in, name string) error {
 	if err = a.WriteHeader(h); err != nil {
 		return fmt.Errorf("%s: %w", h.Name, err)
 	}
-	switch h.Typeflag {
-	case tar.TypeReg:
+	if h.Typeflag == tar.TypeReg {
 		return a.copy(where, h.Size)
-	case tar.TypeDir:
+	} else if descend {
 		return a.directory(dir, name, as)
 	}
 	return nil
