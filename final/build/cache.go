@@ -66,9 +66,14 @@ func keyOf(parts ...any) string {
 // id is what the image would have if it were complete now.
 func (s *stage) id() string {
 	text, _ := json.Marshal(s.config)
+	s.size = len(text)
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:])
 }
+
+// maxSize is how large a configuration may become: a short Dockerfile can say
+// a lot with variables.
+const maxSize = 4 << 20
 
 // commit makes an image of what there is. Images that were only the beginning
 // of it, left by a build that failed, go.

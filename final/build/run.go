@@ -55,7 +55,8 @@ func (s *stage) runs(ctx context.Context, i *dockerfile.Instruction) error {
 			return err
 		}
 		defer os.Remove(file)
-		o.Volume = []string{file + ":" + args[0] + ":ro"}
+		o.Mount = []string{fmt.Sprintf("type=bind,src=%s,dst=%s,readonly",
+			file, args[0])}
 	}
 	select {
 	case s.slots <- struct{}{}:
@@ -105,7 +106,7 @@ func (s *stage) contain(ctx context.Context, o engine.Options,
 					return limitTimes(archive, w, *s.Epoch)
 				})
 				defer limited.Close()
-				archive = limited
+				return s.unpack(limited, c)
 			}
 			return s.unpack(archive, c)
 		}})

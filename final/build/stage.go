@@ -45,6 +45,7 @@ type stage struct {
 	keys   []string // of all steps
 	misses int      // steps that were not in the cache
 	shell  []string
+	size   int               // of the configuration
 	hasCmd bool              // CMD is this stage's
 	args   map[string]string // ARG, with a value
 }
@@ -69,7 +70,12 @@ func (s *stage) build(ctx context.Context) error {
 	}
 	for n, i := range steps {
 		s.say("Step %d/%d : %s", s.first+n+1, s.total, i.Text)
-		if err := s.step(ctx, i); err != nil {
+		err := s.step(ctx, i)
+		if err == nil && s.size > maxSize {
+			err = fmt.Errorf("the image's configuration has %d bytes by now",
+				s.size)
+		}
+		if err != nil {
 			if s.misses > 0 && len(s.layers) > 0 {
 				s.commit()
 			}
@@ -292,10 +298,19 @@ func (s *stage) finish(i *dockerfile.Instruction,
 		c.created = s.now()
 	}
 	if write != nil && !hit {
-		archive := layers.Stream(write)
+		written := make(chan error, 1)
+		archive := layers.Stream(func(w io.Writer) error {
+			err := write(w)
+			written <- err
+			return err
+		})
 		err := s.unpack(archive, &c)
 		archive.Close()
-		if err != nil {
+		// What the writer says is nearer to the cause.
+		bad := <-written
+		if bad != nil && !errors.Is(bad, io.ErrClosedPipe) {
+			return bad
+		} else if err != nil {
 			return err
 		}
 	}

@@ -141,7 +141,9 @@ func (e *Engine) makeVolumes(c *Container) (err error) {
 		case err != nil:
 			return err
 		case m.Type == "bind" && m.MakeSource:
-			err = os.MkdirAll(m.Source, 0o755)
+			if _, gone := os.Stat(m.Source); gone != nil {
+				err = os.MkdirAll(m.Source, 0o755)
+			}
 		case m.Type == "volume":
 			labels := map[string]string{}
 			for _, label := range m.Labels {
