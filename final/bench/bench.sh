@@ -3,7 +3,7 @@
 # beside what is installed of floor (the least: floor.c), runc, crun, bwrap,
 # unshare, podman and docker. make bench has built the programs.
 #   RUNS=30         runs of each command      MANY=200   containers in a row
-#   ONLY='run exec' some of: run net exec runtime many memory tcp
+#   ONLY='run exec' some of: run net exec runtime many memory tcp build
 #   PEERS='runc'    only these peers
 # Everybody's storage is in one directory that goes at the end; dockerd, podman
 # and minidocker have a network namespace of their own, so that nothing of the
@@ -12,7 +12,7 @@ set -euo pipefail
 
 top=$PWD
 runs=${RUNS:-30} many=${MANY:-200}
-only=${ONLY:-run net exec runtime many memory tcp}
+only=${ONLY:-run net exec runtime many memory tcp build}
 peers=${PEERS:-runc crun bwrap unshare podman docker}
 export PATH=$PATH:/usr/sbin:/sbin:/usr/local/bin
 
@@ -339,4 +339,47 @@ if wants tcp && [ -n "$have_mini" ]; then
 	if has docker; then
 		row 'TCP, MiB a second' docker "$ours" "$(tcp $docker run)" '>= 1.0'
 	fi
+fi
+
+# The same Dockerfile for all: 12 RUNs, each a layer. What is cached is what was
+# built just before.
+builds() { # FIGURE OPTION...
+	local figure=$1
+	shift
+	begin
+	add mini '' "$mini build --network none $* $work/context"
+	if has podman; then
+		add podman '<= 0.3' "$podman build --network none --layers" \
+			"--ulimit nofile=1024:1024 --ulimit nproc=4096:4096" \
+			"$* $work/context"
+	fi
+	if has docker; then
+		add docker '<= 0.3' "env DOCKER_BUILDKIT=0 $docker build" \
+			"--network none $* $work/context"
+	fi
+	compare "$figure"
+}
+if wants build && [ -n "$have_mini" ]; then
+	mkdir "$work/context"
+	{
+		echo 'FROM bench'
+		for i in $(seq 12); do echo "RUN echo $i >/file$i"; done
+	} >"$work/context/Dockerfile"
+	builds 'build of 12 RUNs' --no-cache
+	builds 'build, all cached'
+	# 200 MB that are copied, written by a RUN, and copied from a stage.
+	head -c 200000000 /dev/urandom >"$work/context/large"
+	cat >"$work/context/Dockerfile" <<-'END'
+		FROM bench AS one
+		COPY large /large
+		RUN cp /large /second
+		FROM bench
+		COPY --from=one /second /third
+	END
+	# shellcheck disable=SC2086 # words
+	peak=$(python3 -c 'import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' \
+		$mini build --network none "$work/context")
+	row 'build, peak KiB' '64 MiB' "$peak" 65536 '<= 1'
 fi

@@ -13,27 +13,22 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
+	"container-workshop/final/build/input"
+	"container-workshop/final/build/output"
 	"container-workshop/final/dockerfile"
-	"container-workshop/final/dockerfile/ignore"
 	"container-workshop/final/engine"
 	"container-workshop/final/image"
 )
 
 // Options are what `build` was asked.
 type Options struct {
-	Name    string // of the Dockerfile, as errors name it
-	Text    []byte // what is in it
-	Context string // the directory to copy from; "": there is none
-	Ignore  *ignore.List
+	input.Input
 	Tags    []string
-	Labels  []string          // KEY=VALUE
-	Args    map[string]string // --build-arg
-	Target  string            // the last stage to build; "": the last there is
-	Network string            // of RUN
+	Labels  []string // KEY=VALUE
+	Target  string   // the last stage to build; "": the last there is
+	Network string   // of RUN
 	NoCache bool
-	Epoch   *time.Time // SOURCE_DATE_EPOCH
 	Out     io.Writer
 	// Pull gets an image that is not in the store; nil: nobody can.
 	Pull func(name string) error
@@ -48,7 +43,7 @@ type builder struct {
 	stages []*stage          // all, also those that are not needed
 	cache  map[string]cached
 	total  int // steps
-	out    *output
+	out    *output.Output
 	slots  chan struct{} // for steps that work at the same time
 	lock   sync.Mutex
 	unused map[string]bool // build arguments that nothing declares
@@ -253,18 +248,18 @@ func (b *builder) run(ctx context.Context, target *stage) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var wait sync.WaitGroup
-	b.out = newOutput(b.Out)
+	b.out = output.New(b.Out)
 	step := 1
 	for _, s := range b.stages {
 		if !s.needed {
 			continue
 		}
-		s.first, s.out = step, b.out.part()
+		s.first, s.out = step, b.out.Part()
 		step += 1 + len(s.def.Steps) + len(s.labels)
 		wait.Add(1)
 		go func() {
 			defer wait.Done()
-			defer s.out.finish()
+			defer s.out.Finish()
 			if s.err = s.build(ctx); s.err != nil {
 				cancel(s.err)
 			}

@@ -1,11 +1,7 @@
 package build
 
 import (
-	"archive/tar"
-	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -13,88 +9,47 @@ import (
 	"strconv"
 	"strings"
 
+	"container-workshop/final/build/files"
 	"container-workshop/final/bundle"
 	"container-workshop/final/dockerfile"
-	"container-workshop/final/layers"
-
-	"golang.org/x/sys/unix"
 )
 
-// order is what one COPY or ADD wants.
-type order struct {
-	from    *files
-	sources []string
-	here    []dockerfile.Heredoc
-	to      string  // as it is written
-	unpacks bool    // ADD: archives of the context
-	chown   bool    // --chown was given
-	owner   *[2]int // nil: as it is
-	mode    int64   // -1: as it is
-}
-
-// copies does COPY and ADD. The key counts all that is copied but times; what
-// is copied is read once more for the layer, and counted again.
+// copies does COPY and ADD.
 func (s *stage) copies(ctx context.Context, i *dockerfile.Instruction) error {
-	o, err := s.order(ctx, i)
+	c, err := s.copyOf(ctx, i)
 	if err != nil {
 		return err
 	}
-	content, err := s.content(o)
+	digest, err := c.Digest()
 	if err != nil {
 		return err
 	}
-	if s.known(i.Name, i.Flags, i.Args, content) {
-		return s.finish(i, nil)
-	}
-	to := o.to
-	if !path.IsAbs(to) {
-		to = path.Join("/", s.config.Config.WorkingDir, to)
-	}
-	real, st, err := s.resolve(to)
-	if err != nil {
-		return err
-	}
-	toDir := mode(st) == unix.S_IFDIR || strings.HasSuffix(o.to, "/") ||
-		path.Base(o.to) == "."
-	if st != nil && toDir && mode(st) != unix.S_IFDIR {
-		return fmt.Errorf("cannot copy to non-directory: %s", real)
-	}
-	return s.finish(i, func(w io.Writer) error {
-		p := s.newPlacer(w, o)
-		err := p.all(real, toDir)
-		if err == nil {
-			err = p.Close()
-		}
-		if again, bad := s.content(o); err == nil && again != content {
-			err = cmp.Or(bad, errors.New("the files changed while they were "+
-				"copied: build again"))
-		}
-		return err
-	})
+	s.known(i.Name, i.Flags, i.Args, digest)
+	return s.finish(i, func(w io.Writer) error { return c.Write(w, digest) })
 }
 
-// order reads the instruction.
-func (s *stage) order(ctx context.Context, i *dockerfile.Instruction) (*order,
-	error) {
+// copyOf reads the instruction.
+func (s *stage) copyOf(ctx context.Context, i *dockerfile.Instruction) (
+	*files.Copy, error) {
 	last := len(i.Args) - 1
-	o := &order{to: i.Args[last], mode: -1, unpacks: i.Name == "ADD",
-		owner: &[2]int{}}
+	o := &files.Copy{Mode: -1, Unpack: i.Name == "ADD", Owner: &[2]int{},
+		Image: s.dirs, Now: s.now(), Latest: s.Epoch}
 	var err error
-	if o.from, err = s.source(ctx, i.Flag("from")); err != nil {
+	if o.From, err = s.source(ctx, i.Flag("from")); err != nil {
 		return nil, err
 	}
 	if i.Flag("from") != "" {
-		o.owner = nil
+		o.Owner = nil
 	}
 	if text := i.Flag("chown"); text != "" {
-		o.chown = true
-		if o.owner, err = s.lookUp(text); err != nil {
+		o.Chown = true
+		if o.Owner, err = s.lookUp(text); err != nil {
 			return nil, err
 		}
 	}
 	if text := i.Flag("chmod"); text != "" {
-		if o.mode, err = strconv.ParseInt(text, 8, 64); err != nil ||
-			o.mode < 0 || o.mode > 0o7777 {
+		if o.Mode, err = strconv.ParseInt(text, 8, 64); err != nil ||
+			o.Mode < 0 || o.Mode > 0o7777 {
 			return nil, fmt.Errorf("--chmod %s: not an octal number, such as "+
 				"755", text)
 		}
@@ -103,55 +58,84 @@ func (s *stage) order(ctx context.Context, i *dockerfile.Instruction) (*order,
 		return nil, errors.New("what is on other machines is not added: use " +
 			"RUN wget")
 	}
-	here := i.Files
-	for _, arg := range i.Args[:last] {
-		if len(here) > 0 && !i.JSON && dockerfile.IsHeredoc(arg) {
-			o.here, here = append(o.here, here[0]), here[1:]
-			continue
-		} else if o.unpacks && (strings.Contains(arg, "://") ||
-			strings.HasPrefix(arg, "git@")) {
-			return nil, fmt.Errorf("%s: what is on other machines is not "+
-				"added: use RUN wget", arg)
-		} else if len(o.from.dirs) == 0 {
-			return nil, errors.New("there is no build context to copy from")
-		}
-		found, err := o.from.match(arg)
-		if err != nil {
-			return nil, err
-		}
-		o.sources = append(o.sources, found...)
+	if err = s.sources(o, i); err != nil {
+		return nil, err
 	}
-	if o.to == "" {
+	to := i.Args[last]
+	isDir := strings.HasSuffix(to, "/") || path.Base(to) == "."
+	if to == "" {
 		err = errors.New("the destination is empty")
-	} else if len(o.sources)+len(o.here) > 1 && !strings.HasSuffix(o.to, "/") &&
-		path.Base(o.to) != "." {
+	} else if len(o.Sources)+len(o.Here) > 1 && !isDir {
 		err = errors.New("with more than one source file, the destination " +
 			"must be a directory and end with a /")
+	}
+	if o.To = to; !path.IsAbs(to) {
+		o.To = path.Join("/", s.config.Config.WorkingDir, to)
+	}
+	if isDir {
+		o.To += "/"
 	}
 	return o, err
 }
 
+// sources finds all that is to be copied.
+func (s *stage) sources(o *files.Copy, i *dockerfile.Instruction) error {
+	here := i.Files
+	for _, arg := range i.Args[:len(i.Args)-1] {
+		if len(here) > 0 && !i.JSON && dockerfile.IsHeredoc(arg) {
+			h, err := s.heredoc(&here[0])
+			if err != nil {
+				return err
+			}
+			o.Here, here = append(o.Here, h), here[1:]
+			continue
+		} else if o.Unpack && (strings.Contains(arg, "://") ||
+			strings.HasPrefix(arg, "git@")) {
+			return fmt.Errorf("%s: what is on other machines is not "+
+				"added: use RUN wget", arg)
+		} else if len(o.From.Dirs) == 0 {
+			return errors.New("there is no build context to copy from")
+		}
+		found, err := o.From.Match(arg)
+		if err != nil {
+			return err
+		}
+		o.Sources = append(o.Sources, found...)
+	}
+	return nil
+}
+
+// heredoc replaces the variables in one, unless its name is in quotes.
+func (s *stage) heredoc(h *dockerfile.Heredoc) (files.Heredoc, error) {
+	text := h.Text()
+	var err error
+	if h.Expand {
+		text, err = dockerfile.ExpandText(text, '\\', s.env)
+	}
+	return files.Heredoc{Name: h.Name, Text: text}, err
+}
+
 // source is where the files are: the context, a stage, or an image.
-func (s *stage) source(ctx context.Context, from string) (*files, error) {
+func (s *stage) source(ctx context.Context, from string) (files.Source, error) {
 	if from == "" {
-		f := &files{ignore: s.Ignore}
+		f := files.Source{Ignore: s.Ignore}
 		if s.Context != "" {
-			f.dirs = []string{s.Context}
+			f.Dirs = []string{s.Context}
 		}
 		return f, nil
 	}
 	if other := s.find(from, s.number); other != nil {
 		img, err := s.stageOf(ctx, other)
 		if err != nil {
-			return nil, err
+			return files.Source{}, err
 		}
-		return &files{dirs: img.Layers}, nil
+		return files.Source{Dirs: img.Layers}, nil
 	}
 	img, err := s.imageOf(from)
 	if err != nil {
-		return nil, err
+		return files.Source{}, err
 	}
-	return &files{dirs: img.Layers}, nil
+	return files.Source{Dirs: img.Layers}, nil
 }
 
 // lookUp finds USER[:GROUP] in the image. A number alone is the group's, too.
@@ -162,97 +146,4 @@ func (s *stage) lookUp(text string) (*[2]int, error) {
 	}
 	u, _, err := bundle.LookUp(s.dirs, text, nil)
 	return &[2]int{int(u.UID), int(u.GID)}, err
-}
-
-// content is the digest of what is copied: names, owners, modes and bytes. An
-// archive that ADD unpacks counts as the file that it is.
-func (s *stage) content(o *order) (string, error) {
-	sum := sha256.New()
-	p := s.newPlacer(sum, o)
-	p.key = true
-	err := p.all("/", true)
-	return hex.EncodeToString(sum.Sum(nil)), err
-}
-
-// all writes every source. toDir says that to is a directory, or becomes one.
-func (p *placer) all(to string, toDir bool) error {
-	for _, name := range p.sources {
-		dir, base, st, err := p.from.find(name)
-		if err != nil {
-			return err
-		}
-		err = p.source(dir, base, name, to, st, toDir)
-		dir.Close()
-		if err != nil {
-			return err
-		}
-	}
-	for _, h := range p.here {
-		if err := p.heredoc(&h, to, toDir); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// source writes one: what is in it, if it is a directory.
-func (p *placer) source(dir *layers.Dir, base, name, to string,
-	st unix.Stat_t, toDir bool) error {
-	isDir := mode(&st) == unix.S_IFDIR
-	if p.unpacks && mode(&st) == unix.S_IFREG && !p.key {
-		if done, err := p.archive(dir, base, to); done || err != nil {
-			return err
-		}
-	}
-	target := to
-	if !isDir && toDir {
-		target = path.Join(to, path.Base(name))
-	} else if isDir && !toDir && p.exists(to) {
-		return fmt.Errorf("cannot copy to non-directory: %s", to)
-	}
-	if isDir {
-		if err := p.parents(target); err != nil {
-			return err
-		}
-	} else if err := p.parents(path.Dir(target)); err != nil {
-		return err
-	}
-	p.name, p.as, p.pending = name, strings.TrimPrefix(target, "/"), nil
-	p.top = isDir // its own entry is the destination's
-	if p.as == "" {
-		p.as = "."
-	}
-	if err := p.Add(dir, base, p.as); err != nil {
-		return err
-	}
-	return p.err
-}
-
-// heredoc writes a file that is in the Dockerfile.
-func (p *placer) heredoc(h *dockerfile.Heredoc, to string, toDir bool) error {
-	text := h.Text()
-	if h.Expand {
-		var err error
-		if text, err = dockerfile.ExpandText(text, '\\', p.env); err != nil {
-			return err
-		}
-	}
-	if toDir {
-		to = path.Join(to, path.Base(h.Name))
-	}
-	if err := p.parents(path.Dir(to)); err != nil {
-		return err
-	}
-	header := &tar.Header{Typeflag: tar.TypeReg, Mode: 0o644,
-		Name: strings.TrimPrefix(to, "/"), Size: int64(len(text)),
-		ModTime: p.now(), Format: tar.FormatPAX}
-	p.name, p.as, p.top = path.Base(to), header.Name, false
-	if write, _ := p.edit(header); !write {
-		return p.err
-	}
-	err := p.WriteHeader(header)
-	if err == nil {
-		_, err = io.WriteString(p, text)
-	}
-	return err
 }

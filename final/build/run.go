@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"container-workshop/final/dockerfile"
+	"container-workshop/final/dockerfile/config"
 	"container-workshop/final/engine"
 	"container-workshop/final/image"
 	"container-workshop/final/layers"
@@ -35,7 +36,7 @@ func (s *stage) runs(ctx context.Context, i *dockerfile.Instruction) error {
 		return errors.New("there is no command")
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.args)) {
-		if _, hidden := image.Env(s.config.Config.Env)(name); !hidden {
+		if _, hidden := config.Env(s.config.Config.Env)(name); !hidden {
 			o.Env = append(o.Env, name+"="+s.args[name])
 		}
 	}
@@ -122,7 +123,7 @@ func (s *stage) contain(ctx context.Context, o engine.Options,
 func (s *stage) command(i *dockerfile.Instruction) (args []string,
 	script string) {
 	if len(i.Files) == 0 {
-		return image.Command(i, s.shell), ""
+		return config.Command(i, s.shell), ""
 	}
 	line, text := i.Args[0], ""
 	first := &i.Files[0]
@@ -139,7 +140,7 @@ func (s *stage) command(i *dockerfile.Instruction) (args []string,
 		}
 	}
 	whole := dockerfile.Instruction{Args: []string{text}}
-	return image.Command(&whole, s.shell), ""
+	return config.Command(&whole, s.shell), ""
 }
 
 // limitTimes copies an archive in which nothing is younger than a given time.

@@ -12,7 +12,10 @@ import (
 	"strings"
 	"time"
 
+	"container-workshop/final/build/files"
+	"container-workshop/final/build/output"
 	"container-workshop/final/dockerfile"
+	"container-workshop/final/dockerfile/config"
 	"container-workshop/final/engine"
 	"container-workshop/final/image"
 	"container-workshop/final/layers"
@@ -34,7 +37,7 @@ type stage struct {
 	done   chan struct{}
 	err    error
 	image  *image.Image
-	out    *part
+	out    *output.Part
 
 	parent *image.Image // nil: scratch
 	work   *image.Work
@@ -168,7 +171,7 @@ func (s *stage) now() time.Time {
 
 // env is what variables stand for: ENV goes before ARG.
 func (s *stage) env(name string) (string, bool) {
-	if value, set := image.Env(s.config.Config.Env)(name); set {
+	if value, set := config.Env(s.config.Config.Env)(name); set {
 		return value, set
 	}
 	value, set := s.args[name]
@@ -194,12 +197,13 @@ func (s *stage) step(ctx context.Context, i dockerfile.Instruction) error {
 	}
 	hit := s.known(i.Name, i.Args, i.JSON)
 	if i.Name == "WORKDIR" && !hit {
-		dir, there, err := s.resolve(s.config.Config.WorkingDir)
+		dir := s.config.Config.WorkingDir
+		there, err := files.Exists(s.dirs, dir)
 		if err != nil {
 			return err
-		} else if there == nil {
+		} else if !there {
 			return s.finish(&i, func(w io.Writer) error {
-				return s.makeDir(w, dir)
+				return files.MakeDir(w, s.dirs, dir, s.now())
 			})
 		}
 	}
@@ -258,7 +262,7 @@ func (s *stage) configure(i *dockerfile.Instruction) error {
 			return errors.New("it must not be empty")
 		}
 	}
-	return image.Configure(c, i, s.shell)
+	return config.Configure(c, i, s.shell)
 }
 
 // declare does ARG. One without a value takes that from before the first FROM.
@@ -344,16 +348,6 @@ func (s *stage) record(i *dockerfile.Instruction, c cached) {
 		s.config.RootFS.DiffIDs = append(s.config.RootFS.DiffIDs,
 			digest.Digest(c.layer.DiffID))
 	}
-}
-
-// makeDir writes a directory that is not there.
-func (s *stage) makeDir(w io.Writer, dir string) error {
-	p := s.newPlacer(w, &order{})
-	err := p.parents(dir)
-	if err == nil {
-		err = p.Close()
-	}
-	return err
 }
 
 // temporary makes a file for a container to read.

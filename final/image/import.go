@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	changes "container-workshop/final/dockerfile/config"
 	"container-workshop/final/layers"
 
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -38,7 +39,7 @@ func (s *Store) Import(r io.Reader, o ImportOptions) (*Image, error) {
 		config.Platform = v1.Platform{OS: part[0], Variant: part[2],
 			Architecture: cmp.Or(part[1], runtime.GOARCH)}
 	}
-	if err := Apply(&config.Config, o.Changes); err != nil {
+	if err := changes.Apply(&config.Config, o.Changes); err != nil {
 		return nil, err
 	}
 	if strings.Contains(o.Ref, "@") {

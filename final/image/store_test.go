@@ -566,19 +566,3 @@ func FuzzRef(f *testing.F) {
 		}
 	})
 }
-
-func FuzzChanges(f *testing.F) {
-	f.Add(`ENV A=1 B="2 3" C=\'`)
-	f.Add(`CMD ["a","b"]`)
-	f.Add(`LABEL a b`)
-	f.Fuzz(func(t *testing.T, text string) {
-		c := v1.ImageConfig{}
-		if Apply(&c, []string{text}) == nil {
-			for _, pair := range c.Env {
-				if strings.Index(pair, "=") < 1 {
-					t.Errorf("%q gives %q", text, pair)
-				}
-			}
-		}
-	})
-}

@@ -1,4 +1,6 @@
-package image
+// Package config changes the configuration of an image as instructions of a
+// Dockerfile do.
+package config
 
 import (
 	"errors"

@@ -1,4 +1,5 @@
-package build
+// Package output puts what several say at the same time one after the other.
+package output
 
 import (
 	"bytes"
@@ -6,43 +7,45 @@ import (
 	"sync"
 )
 
-// output puts what several stages say one after the other, in the order of the
-// Dockerfile: the first that has not ended is seen at once, the others wait.
-type output struct {
+// Output is where it goes: the first part that has not ended is seen at once,
+// the others wait.
+type Output struct {
 	lock  sync.Mutex
 	turn  *sync.Cond // somebody has ended
 	to    io.Writer
-	parts []*part
+	parts []*Part
 	at    int // whose turn it is
 }
 
-type part struct {
-	*output
+// Part is what one of them says.
+type Part struct {
+	*Output
 	number int
 	held   bytes.Buffer
 	ended  bool
 }
 
-// mostHeld is how much may wait. Who says more waits as well; he is never one
-// that an earlier stage needs.
+// mostHeld is how much may wait. Who says more waits as well, so he must not be
+// one that an earlier part waits for.
 const mostHeld = 1 << 20
 
-func newOutput(to io.Writer) *output {
-	o := &output{to: to}
+// New makes one without parts.
+func New(to io.Writer) *Output {
+	o := &Output{to: to}
 	o.turn = sync.NewCond(&o.lock)
 	return o
 }
 
-// part is for one more stage, the next in the order.
-func (o *output) part() *part {
+// Part is one more, the next in the order.
+func (o *Output) Part() *Part {
 	o.lock.Lock()
 	defer o.lock.Unlock()
-	p := &part{output: o, number: len(o.parts)}
+	p := &Part{Output: o, number: len(o.parts)}
 	o.parts = append(o.parts, p)
 	return p
 }
 
-func (p *part) Write(text []byte) (int, error) {
+func (p *Part) Write(text []byte) (int, error) {
 	p.lock.Lock()
 	defer p.lock.Unlock()
 	for p.at < p.number && p.held.Len() > mostHeld {
@@ -55,8 +58,8 @@ func (p *part) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// finish lets the next ones speak.
-func (p *part) finish() {
+// Finish lets the next ones speak.
+func (p *Part) Finish() {
 	p.lock.Lock()
 	defer p.lock.Unlock()
 	p.ended = true

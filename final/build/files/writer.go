@@ -1,4 +1,4 @@
-package build
+package files
 
 import (
 	"archive/tar"
@@ -20,13 +20,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// placer writes the archive that becomes a layer. In it every directory above a
+// writer writes the archive that becomes a layer. In it every directory above a
 // file has an entry, as the image has it: the layer lies on top, and what it
 // says of a directory counts.
-type placer struct {
-	*order
-	*stage
+type writer struct {
+	*Copy
 	*layers.Writer
+	image    below
 	key      bool // it is only for the digest
 	made     map[string]bool
 	inImage  bool   // Add writes a directory of the image
@@ -36,14 +36,14 @@ type placer struct {
 	err      error
 }
 
-func (s *stage) newPlacer(w io.Writer, o *order) *placer {
-	p := &placer{order: o, stage: s, made: map[string]bool{}}
+func (c *Copy) writer(w io.Writer) *writer {
+	p := &writer{Copy: c, image: c.Image, made: map[string]bool{}}
 	p.Writer = layers.NewWriter(w, p.edit)
 	return p
 }
 
 // edit decides on one entry, and makes it what the image shall have.
-func (p *placer) edit(h *tar.Header) (write, descend bool) {
+func (p *writer) edit(h *tar.Header) (write, descend bool) {
 	if p.inImage || p.err != nil {
 		return p.err == nil, false
 	}
@@ -57,14 +57,14 @@ func (p *placer) edit(h *tar.Header) (write, descend bool) {
 		p.top = false
 		return false, true
 	}
-	ignored := p.from != nil && p.from.ignored(name)
-	if ignored && !(isDir && p.from.exceptions()) {
+	ignored := p.From.ignored(name)
+	if ignored && !(isDir && p.From.exceptions()) {
 		return false, false
 	}
 	if p.check(target, isDir); p.err != nil {
 		return false, false
 	}
-	p.adapt(h, p.owner)
+	p.adapt(h, p.Owner)
 	if ignored { // something in it may count
 		p.pending = append(p.pending, *h)
 		return false, true
@@ -79,20 +79,20 @@ func (p *placer) edit(h *tar.Header) (write, descend bool) {
 }
 
 // exceptions says that what is in an ignored directory may count.
-func (f *files) exceptions() bool {
-	return f.ignore != nil && f.ignore.Exceptions
+func (f *Source) exceptions() bool {
+	return f.Ignore != nil && f.Ignore.Exceptions
 }
 
 // adapt gives the entry its owner, mode and time.
-func (p *placer) adapt(h *tar.Header, owner *[2]int) {
+func (p *writer) adapt(h *tar.Header, owner *[2]int) {
 	if owner != nil {
 		h.Uid, h.Gid = owner[0], owner[1]
 	}
-	if p.mode >= 0 && h.Typeflag != tar.TypeSymlink {
-		h.Mode = p.mode
+	if p.Mode >= 0 && h.Typeflag != tar.TypeSymlink {
+		h.Mode = p.Mode
 	}
-	if p.Epoch != nil && h.ModTime.After(*p.Epoch) {
-		h.ModTime = *p.Epoch
+	if p.Latest != nil && h.ModTime.After(*p.Latest) {
+		h.ModTime = *p.Latest
 	}
 	if p.key {
 		h.ModTime = time.Time{}
@@ -101,7 +101,7 @@ func (p *placer) adapt(h *tar.Header, owner *[2]int) {
 
 // check refuses what would hide something else of the image, or could not be
 // told from a sign of the layer.
-func (p *placer) check(target string, isDir bool) {
+func (p *writer) check(target string, isDir bool) {
 	if strings.HasPrefix(path.Base(target), ".wh.") {
 		p.err = fmt.Errorf("%s: no layer can hold a name that begins with .wh.",
 			target)
@@ -114,7 +114,7 @@ func (p *placer) check(target string, isDir bool) {
 		p.made["/"+target] = false
 		return
 	}
-	st, _, err := p.look("/" + target)
+	st, _, err := p.image.look("/" + target)
 	switch kind := mode(st); {
 	case err != nil:
 		p.err = err
@@ -129,14 +129,14 @@ func (p *placer) check(target string, isDir bool) {
 	}
 }
 
-func (p *placer) exists(name string) bool {
-	st, _, err := p.look(name)
+func (p *writer) exists(name string) bool {
+	st, _, err := p.image.look(name)
 	return st != nil || err != nil
 }
 
 // parents writes the directory and those above it, once each. made says of each
 // whether the image has it.
-func (p *placer) parents(dir string) error {
+func (p *writer) parents(dir string) error {
 	if _, done := p.made[dir]; done || p.key {
 		return nil
 	}
@@ -145,7 +145,7 @@ func (p *placer) parents(dir string) error {
 			return err
 		}
 	}
-	st, _, err := p.look(dir)
+	st, _, err := p.image.look(dir)
 	if err != nil {
 		return err
 	}
@@ -153,16 +153,16 @@ func (p *placer) parents(dir string) error {
 	name := strings.TrimPrefix(dir, "/")
 	if st == nil {
 		h := &tar.Header{Typeflag: tar.TypeDir, Name: name + "/", Mode: 0o755,
-			ModTime: p.now().Truncate(time.Second), Format: tar.FormatPAX}
-		if p.owner != nil {
-			h.Uid, h.Gid = p.owner[0], p.owner[1]
+			ModTime: p.Now.Truncate(time.Second), Format: tar.FormatPAX}
+		if p.Owner != nil {
+			h.Uid, h.Gid = p.Owner[0], p.Owner[1]
 		}
 		return p.WriteHeader(h)
 	}
-	if len(p.dirs) == 0 {
+	if len(p.image) == 0 {
 		return nil // the root of an image without layers
 	}
-	from, base, err := layers.Lookup(p.dirs, dir)
+	from, base, err := layers.Lookup(p.image, dir)
 	if err != nil {
 		return err
 	}
@@ -177,7 +177,7 @@ func (p *placer) parents(dir string) error {
 }
 
 // archive unpacks a file if it is an archive, which may be compressed.
-func (p *placer) archive(dir *layers.Dir, base, to string) (bool, error) {
+func (p *writer) archive(dir *layers.Dir, base, to string) (bool, error) {
 	where, _, err := dir.Lstat(base)
 	if err != nil {
 		return false, err
@@ -216,7 +216,7 @@ func (p *placer) archive(dir *layers.Dir, base, to string) (bool, error) {
 }
 
 // entry writes one entry of an archive below a directory.
-func (p *placer) entry(h *tar.Header, data io.Reader, to string) error {
+func (p *writer) entry(h *tar.Header, data io.Reader, to string) error {
 	place := func(name string) (string, error) {
 		for part := range strings.SplitSeq(name, "/") {
 			if part == ".." {
@@ -246,13 +246,13 @@ func (p *placer) entry(h *tar.Header, data io.Reader, to string) error {
 		h.Name += "/"
 	}
 	h.Format = tar.FormatPAX
-	if p.chown {
-		p.adapt(h, p.owner)
+	if p.Chown {
+		p.adapt(h, p.Owner)
 	} else {
 		p.adapt(h, nil)
 	}
 	if err = p.WriteHeader(h); err == nil {
-		_, err = io.Copy(p, data)
+		_, err = io.Copy(p.Writer, data)
 	}
 	return err
 }

@@ -1,4 +1,5 @@
-package build
+// Package files finds and archives what COPY and ADD copy.
+package files
 
 import (
 	"errors"
@@ -15,16 +16,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// files are what COPY copies from: the context, or an image. A path is looked
+// Source is what COPY copies from: the context, or an image. A path is looked
 // up with the directory, or the image's root, for the root, so that neither ..
 // nor a link leads out: package layers.
-type files struct {
-	dirs   []string // the lowest first
-	ignore *ignore.List
+type Source struct {
+	Dirs   []string // the lowest first; none: there is nothing
+	Ignore *ignore.List
 }
 
-func (f *files) ignored(name string) bool {
-	return f.ignore != nil && name != "." && f.ignore.Match(name)
+func (f *Source) ignored(name string) bool {
+	return f.Ignore != nil && name != "." && f.Ignore.Match(name)
 }
 
 // clean makes a name of a source: below the root, without a slash before it.
@@ -41,8 +42,8 @@ func clean(source string) (string, error) {
 	return name, nil
 }
 
-// match finds what a source names, which may be a pattern.
-func (f *files) match(source string) ([]string, error) {
+// Match finds what a source names, which may be a pattern.
+func (f *Source) Match(source string) ([]string, error) {
 	name, err := clean(source)
 	if err != nil {
 		return nil, err
@@ -83,8 +84,8 @@ func (f *files) match(source string) ([]string, error) {
 }
 
 // names lists a directory.
-func (f *files) names(dir string) ([]string, error) {
-	d, err := openDir(f.dirs, dir)
+func (f *Source) names(dir string) ([]string, error) {
+	d, err := openDir(f.Dirs, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -107,9 +108,9 @@ func openDir(dirs []string, name string) (*layers.Dir, error) {
 }
 
 // find opens the directory that a file is in.
-func (f *files) find(name string) (dir *layers.Dir, base string,
+func (f *Source) find(name string) (dir *layers.Dir, base string,
 	st unix.Stat_t, err error) {
-	dir, base, err = layers.Lookup(f.dirs, name)
+	dir, base, err = layers.Lookup(f.Dirs, name)
 	if err == nil {
 		if _, st, err = dir.Lstat(base); err != nil {
 			dir.Close()
@@ -126,9 +127,18 @@ func (f *files) find(name string) (dir *layers.Dir, base string,
 	return dir, base, st, err
 }
 
+// below is the image that files are copied to: its layers, the lowest first.
+type below []string
+
+// Exists says whether the image has a file.
+func Exists(image []string, name string) (bool, error) {
+	_, st, err := below(image).resolve(name)
+	return st != nil, err
+}
+
 // resolve says which path a path in the image really is, with no link in it,
 // and what is there: nil if there is nothing.
-func (s *stage) resolve(name string) (real string, st *unix.Stat_t,
+func (b below) resolve(name string) (real string, st *unix.Stat_t,
 	err error) {
 	todo, links := strings.Split(name, "/"), 0
 	for real = "/"; len(todo) > 0; {
@@ -139,7 +149,7 @@ func (s *stage) resolve(name string) (real string, st *unix.Stat_t,
 			continue
 		}
 		var target string
-		if st, target, err = s.look(next); err != nil {
+		if st, target, err = b.look(next); err != nil {
 			return "", nil, err
 		}
 		if target == "" {
@@ -159,7 +169,7 @@ func (s *stage) resolve(name string) (real string, st *unix.Stat_t,
 		todo = append(strings.Split(target, "/"), todo...)
 	}
 	if st == nil || real == "/" {
-		st, _, err = s.look(real)
+		st, _, err = b.look(real)
 	}
 	return real, st, err
 }
@@ -172,12 +182,12 @@ func mode(st *unix.Stat_t) uint32 {
 }
 
 // look finds a file of the image, but does not follow it if it is a link.
-func (s *stage) look(name string) (st *unix.Stat_t, target string,
+func (b below) look(name string) (st *unix.Stat_t, target string,
 	err error) {
 	if name == "/" {
 		return &unix.Stat_t{Mode: unix.S_IFDIR | 0o755}, "", nil
 	}
-	dir, err := openDir(s.dirs, path.Dir(name))
+	dir, err := openDir(b, path.Dir(name))
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
 		return nil, "", nil
 	} else if err != nil {
