@@ -33,6 +33,7 @@ type Config struct {
 	ID      string
 	Root    string
 	NoPivot bool
+	Mounted bool // the overlay at Root, by the runtime
 	// New namespaces that need something done from inside.
 	NewNet, NewCgroup bool
 	Seccomp           []byte // struct sock_filter, as the kernel has it
@@ -162,6 +163,9 @@ func (p *process) enter() error {
 		if err := loopback(); err != nil {
 			return fmt.Errorf("bring up lo: %w", err)
 		}
+	}
+	if p.Mounted {
+		delete(p.Spec.Annotations, rootfs.Lowerdir)
 	}
 	if err := rootfs.Prepare(&p.Spec, p.Root); err != nil {
 		return err

@@ -100,7 +100,7 @@ func mountRoot(spec *specs.Spec, propagation, path string) error {
 		return fmt.Errorf("set propagation of mounts around %s: %w", path, err)
 	}
 	if spec.Annotations[Lowerdir] != "" {
-		return mountOverlay(spec.Annotations, path)
+		return mountOverlay(spec.Annotations, path, openLayer)
 	}
 	err = unix.Mount(path, path, "", unix.MS_BIND|unix.MS_REC, "")
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 	"unsafe"
 
@@ -15,6 +14,7 @@ import (
 	"container-workshop/final/cgroups"
 	"container-workshop/final/inside"
 	"container-workshop/final/namespaces"
+	"container-workshop/final/rootfs"
 	"container-workshop/final/seccomp"
 )
 
@@ -96,6 +96,8 @@ func (c *Container) create(spec *specs.Spec, data []byte, o Options) error {
 	if err := setNamespaces(spec, plan, config, c); err != nil {
 		return err
 	}
+	config.Mounted = plan.New&unix.CLONE_NEWUSER != 0 && !o.Rootless &&
+		spec.Annotations[rootfs.Lowerdir] != ""
 	start, err := c.listen()
 	if err != nil {
 		return err
@@ -222,7 +224,9 @@ func setNamespaces(spec *specs.Spec, plan *namespaces.Plan,
 		}
 		plan.New |= flag
 	}
-	plan.Time = timeOffsets(spec.Linux.TimeOffsets)
+	for clock, o := range spec.Linux.TimeOffsets { // time_namespaces(7)
+		plan.Time += fmt.Sprintln(clock, o.Secs, o.Nanosecs)
+	}
 	return nil
 }
 
@@ -230,13 +234,4 @@ func same(a, b string) bool {
 	sa, err1 := os.Stat(a)
 	sb, err2 := os.Stat(b)
 	return err1 == nil && err2 == nil && os.SameFile(sa, sb)
-}
-
-// timeOffsets is in the form of time_namespaces(7).
-func timeOffsets(offsets map[string]specs.LinuxTimeOffset) string {
-	var text strings.Builder
-	for clock, o := range offsets {
-		fmt.Fprintln(&text, clock, o.Secs, o.Nanosecs)
-	}
-	return text.String()
 }

@@ -17,6 +17,7 @@ import (
 	"container-workshop/final/cgroups"
 	"container-workshop/final/inside"
 	"container-workshop/final/namespaces"
+	"container-workshop/final/rootfs"
 )
 
 // Error is what a process in the container has told before it gave up. Code is
@@ -170,7 +171,12 @@ func (l *launch) converse(socket *os.File) error {
 	}
 	l.config.Seccomp, l.config.SeccompFlags = filter, l.c.SeccompFlags
 	in, out := json.NewDecoder(socket), json.NewEncoder(socket)
-	err = out.Encode(l.config)
+	if err = nil; l.config.Mounted {
+		err = rootfs.Overlay(l.spec, l.c.Rootfs, l.pid)
+	}
+	if err == nil {
+		err = out.Encode(l.config)
+	}
 	if err == nil {
 		_, err = socket.Write(l.data)
 	}
