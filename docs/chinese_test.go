@@ -71,7 +71,7 @@ var formRules = []struct {
 		"no blank between Chinese and Latin"},
 	{regexp.MustCompile(`\p{Han}[,;:?!()]|[,;:?!()]\p{Han}`),
 		"half-width punctuation in Chinese"},
-	{regexp.MustCompile(`[，。；：？！、（）] [^|]|[^|] [，。；：？！、（）]`),
+	{regexp.MustCompile(`[，。；：？！、（）“”] [^|]|[^|] [，。；：？！、（）“”]`),
 		"a blank beside full-width punctuation"},
 	{regexp.MustCompile(`名字空间|名称空间|控制群组|宿主[^机]|写时拷贝|僵死|` +
 		`缺省|装载|文件描述字|远程仓库`),
