@@ -79,7 +79,7 @@ var formRules = []struct {
 }
 
 var (
-	link     = regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`)
+	link     = regexp.MustCompile(`!?\[([^\]]*)\]\([^)]*\)`)
 	strong   = regexp.MustCompile(`\*+([^*]+)\*+`)
 	endMark  = regexp.MustCompile(`[，。；：？！、）”]$`)
 	newBlock = regexp.MustCompile(`^([-|#>]|[0-9]+\. |<!--|$)`)
@@ -132,9 +132,12 @@ func (zh *page) englishLinks(i int, line string) (bad []problem) {
 	return bad
 }
 
-var manPage = regexp.MustCompile(`\b[a-z_][a-z_0-9]*\([1-8]\)`)
+var (
+	manPage = regexp.MustCompile(`\b[a-z_][a-z_0-9]*\([1-8]\)`)
+	picture = regexp.MustCompile(`[^("]*\.svg\b`)
+)
 
-// checkTerms finds the code and the man pages that an English section names
+// checkTerms finds code, man pages and pictures that an English section names
 // and the Chinese one does not: a sentence or a row is missing there.
 func checkTerms(en, zh *page) (bad []problem) {
 	for i := range min(len(en.heads), len(zh.heads)) {
@@ -162,11 +165,10 @@ func (p *page) terms(i int) map[string]bool {
 	}
 	all := strings.Join(text, " ")
 	found := map[string]bool{}
-	for _, m := range codeSpan.FindAllString(all, -1) {
-		found[m] = true
-	}
-	for _, m := range manPage.FindAllString(all, -1) {
-		found[m] = true
+	for _, re := range []*regexp.Regexp{codeSpan, manPage, picture} {
+		for _, m := range re.FindAllString(all, -1) {
+			found[m] = true
+		}
 	}
 	return found
 }
@@ -188,11 +190,12 @@ func TestPlantedChinese(t *testing.T) {
 		"[`ls`](README.md) `/proc` ls(1)": "there is README.zh.md",
 	} {
 		en, err := parsePage(root, chapterPage, "# A\n\nSee `ls`, `/proc` "+
-			"and ls(1).\n")
+			"and ls(1).\n\n![it](a/b.svg)\n")
 		if err != nil {
 			t.Fatal(err)
 		}
-		zh, err := parsePage(root, chinesePage, "# 一\n\n"+text+"\n")
+		zh, err := parsePage(root, chinesePage, "# 一\n\n![它](a/b.svg)\n\n"+
+			text+"\n")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -200,6 +203,11 @@ func TestPlantedChinese(t *testing.T) {
 		if want == "" && len(bad) > 0 || want != "" && !says(bad, want) {
 			t.Errorf("%s: want %q, got %v", text, want, bad)
 		}
+	}
+	en, _ := parsePage(root, chapterPage, "# A\n\n![it](a/b.svg)\n")
+	zh, _ := parsePage(root, chinesePage, "# 一\n")
+	if bad := checkTerms(en, zh); !says(bad, "a/b.svg is left out") {
+		t.Errorf("the missing picture is not noticed: %v", bad)
 	}
 	if bad := checkPair(root, chapterPage); len(bad) != 2 {
 		t.Errorf("want two lines that are missing, got %v", bad)
