@@ -27,8 +27,8 @@ const (
 // Overlay mounts the layers on path for the root of another user namespace, in
 // the mount namespace of pid: a file that is root's on the disk is his. It
 // needs the host's privileges: overlayfs then reads the marks that layers have
-// of the host's root. The thread that does it belongs to the container afterwards, and
-// ends.
+// of the host's root. The thread that does it belongs to the container
+// afterwards, and ends.
 func Overlay(spec *specs.Spec, path string, pid int) error {
 	done := make(chan error)
 	go func() {
