@@ -320,6 +320,25 @@ func TestExitStatus(t *testing.T) {
 	}
 }
 
+// A capability that is not there is worth a warning, on the log too.
+func TestCapabilityWarning(t *testing.T) {
+	b := newBench(t)
+	b.spec.Process.Args = []string{"grep", "CapBnd", "/proc/self/status"}
+	b.spec.Process.Capabilities = &specs.LinuxCapabilities{
+		Bounding: []string{"CAP_KILL", "CAP_FROB"}}
+	b.write()
+	log := b.dir + "/log"
+	out, stderr, code := b.run("--log", log, "run", b.id)
+	text, _ := os.ReadFile(log)
+	b.want("output", out, "CapBnd:\t0000000000000020\n")
+	if code != 0 || !strings.Contains(stderr, "capability CAP_FROB: this "+
+		"kernel does not know it") || !strings.Contains(string(text),
+		"level=warning") {
+		b.Errorf("%d: %s, log %s", code, stderr, text)
+	}
+	b.want("left", b.leftovers(), "")
+}
+
 func TestExec(t *testing.T) {
 	b := newBench(t)
 	b.background(sleep)

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"container-workshop/final/capabilities"
 )
 
 func readSpec(file string) (*specs.Spec, []byte, error) {
@@ -73,6 +75,9 @@ func validateProcess(p *specs.Process) error {
 	if p.Scheduler != nil || p.IOPriority != nil || p.ExecCPUAffinity != nil {
 		return errors.New("process.scheduler, ioPriority and execCPUAffinity " +
 			"are not supported")
+	}
+	for _, text := range capabilities.Warnings(p.Capabilities) {
+		Warn(text)
 	}
 	for _, l := range p.Rlimits {
 		if _, err := limitNumber(l.Type); err != nil {
