@@ -32,10 +32,10 @@ var larger = map[string]int{
 	"cgroups":                       1001,
 	"cli":                           1730,
 	"cli/system.go#networkCommands": 61,
-	"engine":                        2158,
-	"final":                         14994,
+	"engine":                        2165,
+	"final":                         15000,
 	"flags/limits.go#memory":        61,
-	"runtime":                       1002,
+	"runtime":                       1006,
 }
 
 // floors are the packages of final/, from the ground up. Each imports only what
