@@ -26,6 +26,7 @@ const (
 	Failed                 // Failure as JSON
 	Exit                   // the exit status as JSON
 	Done                   // the client cleans up itself
+	Names                  // a names.Server as JSON, answered as Start is
 )
 
 const maxFrame = 1 << 20
