@@ -30,10 +30,11 @@ const (
 // Config is what the runtime sends first; then, the container's config.json,
 // or, for Joined, one that has process alone.
 type Config struct {
-	ID      string
-	Root    string
-	NoPivot bool
-	Mounted bool // the overlay at Root, by the runtime
+	ID          string
+	Root        string
+	NoPivot     bool
+	KeepKeyring bool // the caller's
+	Mounted     bool // the overlay at Root, by the runtime
 	// New namespaces that need something done from inside.
 	NewNet, NewCgroup bool
 	Seccomp           []byte // struct sock_filter, as the kernel has it
@@ -114,7 +115,9 @@ func (p *process) run() error {
 	unix.Setsid()
 	// The caller's keys are not the container's: session-keyring(7). No error:
 	// a kernel may have none, a user too many.
-	unix.KeyctlJoinSessionKeyring("_ses." + p.ID)
+	if !p.KeepKeyring {
+		unix.KeyctlJoinSessionKeyring("_ses." + p.ID)
+	}
 	if os.Args[0] == Init {
 		if err := p.enter(); err != nil {
 			return err

@@ -26,6 +26,7 @@ type Options struct {
 	Stdin, Stdout, Stderr  *os.File // nil: those of this process
 	PreserveFDs            int      // beyond 0, 1 and 2
 	NoPivot, SystemdCgroup bool
+	KeepKeyring            bool // no session keyring of its own
 	Rootless               bool
 }
 
@@ -83,7 +84,7 @@ func Create(id string, o Options) (c *Container, err error) {
 
 func (c *Container) create(spec *specs.Spec, data []byte, o Options) error {
 	config := &inside.Config{ID: c.ID, Root: c.Rootfs,
-		NoPivot: o.NoPivot}
+		NoPivot: o.NoPivot, KeepKeyring: o.KeepKeyring}
 	if err := c.compile(spec.Linux.Seccomp); err != nil {
 		return err
 	}
