@@ -341,11 +341,12 @@ exit 0`}})
 func TestDoctorPrograms(t *testing.T) {
 	apt := map[string]string{"apt-get": "exit 1"}
 	d := examine(t, patient{fakes: apt, without: []string{"strace", "gcc",
-		"newuidmap", "shellcheck"}})
+		"newuidmap", "shellcheck", "chromium"}})
 	d.expect(t, "strace", "^warning .*apt-get install strace$")
 	d.expect(t, "gcc", "^warning .*apt-get install gcc libc6-dev$")
 	d.expect(t, "newuidmap", "^warning .*apt-get install uidmap$")
 	d.expect(t, "shellcheck", "^warning .*apt-get install shellcheck$")
+	d.expect(t, "chromium", "^warning .*apt-get install chromium$")
 
 	d = examine(t, patient{fakes: map[string]string{
 		"go": "echo go1.22.1"}})

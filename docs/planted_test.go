@@ -174,7 +174,7 @@ var plantedErrors = []planted{
 	{"no time", chapterPage, "About 5 minutes", "Not long", chapterPage,
 		"minutes"},
 	{"no diagram", chapterPage, "```mermaid", "```text", chapterPage,
-		"no diagram"},
+		"no mermaid diagram"},
 	{"no question", chapterPage, "What will it say?", "It says.",
 		chapterPage, "no question"},
 	{"stale translation", chapterPage, "Do it.", "Do it now.", chinesePage,

@@ -308,6 +308,7 @@ tools() {
 	tool make make 'for everything'
 	tool strace strace 'for make trace-stepN'
 	tool shellcheck shellcheck 'for make lint'
+	tool chromium chromium 'for the tests of pictures'
 	tool "qemu-system-$(uname -m)" qemu-system 'for make test-vm'
 	if have pasta; then ok pasta "$(command -v pasta)"
 	else tool slirp4netns slirp4netns "for a user's network of minidocker"; fi
