@@ -17,6 +17,7 @@ func readChecks(t *testing.T, p *page) (bad []problem) {
 	bad = append(bad, problems...)
 	bad = append(bad, checkLinks(p)...)
 	bad = append(bad, checkErrnoRows(p)...)
+	bad = append(bad, checkTargets(p)...)
 	if isChapter(p) {
 		bad = append(bad, checkChapter(p)...)
 	}
@@ -143,6 +144,8 @@ var plantedErrors = []planted{
 		"../../README.md", chapterPage, "outside the repository"},
 	{"renamed heading elsewhere", "docs/errno.md", "# Errors", "# Faults",
 		chapterPage, "no heading #errors"},
+	{"target that is none", chapterPage, "Do it.", "Do `make it-step2 A=b`.",
+		chapterPage, "make it-step2: no such target"},
 	{"errno row without a test", chapterPage, "| `TestPart/no_such_name` |",
 		"| no |", chapterPage, "names no test"},
 	{"errno row with a missing test", chapterPage, "`TestPart/",
@@ -175,6 +178,9 @@ var plantedErrors = []planted{
 		`"Read on" is missing`},
 	{"too few words", chapterPage, "word word word word word word word ",
 		"", chapterPage, "a chapter has 600 to 1400"},
+	{"too few commands", chapterPage, "console order=any",
+		"console skip=interactive", chapterPage,
+		"commands that run; a chapter has 8 or more"},
 	{"no time", chapterPage, "About 5 minutes", "Not long", chapterPage,
 		"minutes"},
 	{"no diagram", chapterPage, "```mermaid", "```text", chapterPage,

@@ -188,7 +188,7 @@ func TestTranscripts(t *testing.T) {
 				func(t *testing.T) { b.test(t, count, slots) })
 		}
 	}
-	if count.skipped*10 > count.total && os.Getenv("ONLY") == "" {
+	if count.tooManySkipped() && os.Getenv("ONLY") == "" {
 		t.Errorf("%d of %d commands are marked skip=; one in ten may be",
 			count.skipped, count.total)
 	}
@@ -202,8 +202,11 @@ func (b *block) chosen() bool {
 	return only == "" || slices.Contains(b.needs, only)
 }
 
+func (t *tally) tooManySkipped() bool { return t.skipped*10 > t.total }
+
 func (t *tally) report(tb testing.TB) {
-	tb.Logf("%d commands in transcripts, %d run", t.total, t.run)
+	tb.Logf("%d commands in transcripts, %d run, %d marked skip=", t.total,
+		t.run, t.skipped)
 	for _, reason := range slices.Sorted(maps.Keys(t.notRun)) {
 		tb.Logf("%d not run: %s", t.notRun[reason], reason)
 	}
