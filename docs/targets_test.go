@@ -13,7 +13,7 @@ import (
 func TestTargets(t *testing.T) { eachPage(t, checkTargets) }
 
 var (
-	codeSpan   = regexp.MustCompile("`([^`]+)`")
+	spanOf     = regexp.MustCompile("`([^`]+)`")
 	makeCall   = regexp.MustCompile(`(?:^|&& |\S=\S* |sudo )make ([^&|;>]+)`)
 	makeRule   = regexp.MustCompile(`(?m)^([a-z][a-zA-Z0-9_% -]*):([^=]|$)`)
 	makeTarget = regexp.MustCompile(`^[a-z][a-zA-Z0-9-]*$`)
@@ -23,7 +23,7 @@ var (
 func checkTargets(p *page) (bad []problem) {
 	known := targets(p.root)
 	for i, line := range p.lines {
-		for _, span := range codeSpan.FindAllStringSubmatch(line, -1) {
+		for _, span := range spanOf.FindAllStringSubmatch(line, -1) {
 			call := makeCall.FindStringSubmatch(span[1])
 			if p.inside[i] || call == nil {
 				continue
