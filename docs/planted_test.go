@@ -18,6 +18,9 @@ func readChecks(t *testing.T, p *page) (bad []problem) {
 	bad = append(bad, checkLinks(p)...)
 	bad = append(bad, checkErrnoRows(p)...)
 	bad = append(bad, checkTargets(p)...)
+	if isErrnoPage(p) {
+		bad = append(bad, checkErrnoPage(p, "step02-bb")...)
+	}
 	if isChapter(p) {
 		bad = append(bad, checkChapter(p)...)
 	}
@@ -154,6 +157,10 @@ var plantedErrors = []planted{
 		"/no_such_thing", chapterPage, "no subtest"},
 	{"errno that the test does not know", chapterPage, "| ENOENT |",
 		"| EPERM |", chapterPage, "says nothing of EPERM"},
+	{"errno that the page of all lacks", "docs/errno.md", "| ENOENT |",
+		"| EPERM |", "docs/errno.md", "ENOENT of step02-bb is missing"},
+	{"errno that a program knows", "step02-bb/main.go", `return "hello"`,
+		`return "clone ENOSPC"`, "docs/errno.md", "ENOSPC is missing, which"},
 	{"errno that does not exist", chapterPage, "| ENOENT |",
 		"| ENOENTRY |", chapterPage, "not an errno"},
 	{"renamed test", "step02-bb/step_test.go", "func TestPart(",
@@ -178,7 +185,7 @@ var plantedErrors = []planted{
 		`"Read on" is missing`},
 	{"too few words", chapterPage, "word word word word word word word ",
 		"", chapterPage, "a chapter has 600 to 1400"},
-	{"too few commands", chapterPage, "console order=any",
+	{"too few commands", chapterPage, "console as=user",
 		"console skip=interactive", chapterPage,
 		"commands that run; a chapter has 8 or more"},
 	{"no time", chapterPage, "About 5 minutes", "Not long", chapterPage,
