@@ -12,7 +12,7 @@ import (
 // inChinese are the pages that must be there in Chinese as well, besides the
 // chapters: what a learner and an instructor read.
 var inChinese = []string{"README.md", "docs/setup.md", "docs/glossary.md",
-	"docs/final.md"}
+	"docs/final.md", "docs/instructor.md"}
 
 // TestChinesePages wants these pages, each with a line below its title that
 // leads to the other language.

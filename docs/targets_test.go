@@ -13,8 +13,9 @@ import (
 func TestTargets(t *testing.T) { eachPage(t, checkTargets) }
 
 var (
-	spanOf     = regexp.MustCompile("`([^`]+)`")
-	makeCall   = regexp.MustCompile(`(?:^|&& |\S=\S* |sudo )make ([^&|;>]+)`)
+	spanOf   = regexp.MustCompile("`([^`]+)`")
+	makeCall = regexp.MustCompile(
+		`(?:^|&& |\S=\S* |sudo )make (?:-C \S+ )?([^&|;>]+)`)
 	makeRule   = regexp.MustCompile(`(?m)^([a-z][a-zA-Z0-9_% -]*):([^=]|$)`)
 	makeTarget = regexp.MustCompile(`^[a-z][a-zA-Z0-9-]*$`)
 	stepWord   = regexp.MustCompile(`step[N1-9]\b`)
