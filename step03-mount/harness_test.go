@@ -512,7 +512,7 @@ func (p program) orphan(t *testing.T, args ...string) {
 	still := 0 // a moment of sleep may be for the disk
 	eventually(t, "a container, and a parent that waits", func() bool {
 		next()
-		state := strings.Join(status(parent, "State"), "Z")
+		state := strings.Join(append(status(parent, "State"), "Z"), "")
 		if still++; container == 0 || !strings.ContainsAny(state[:1], "SD") {
 			still = 0
 		}
