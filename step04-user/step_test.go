@@ -1663,3 +1663,12 @@ func TestBadInput(t *testing.T) {
 			"--domainname", long, "true")
 	})
 }
+
+// The program dies between clone(2) and prctl(2), by which the container asks
+// to be told.
+func TestOrphanEnds(t *testing.T) {
+	each(t, "run", func(t *testing.T, p program) {
+		needs(t, "root")
+		p.orphan(t, "run", "sleep", "1000")
+	})
+}
