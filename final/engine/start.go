@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"strings"
-	"syscall"
 
 	"container-workshop/final/monitor"
 
@@ -94,7 +92,7 @@ func (e *Engine) launch(c *Container, o StartOptions) (_ *os.File, err error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, err := spawn(plan.sockets)
+	conn, err := monitor.Spawn(plan.sockets)
 	if err != nil {
 		return nil, err
 	}
@@ -126,31 +124,6 @@ func (e *Engine) launch(c *Container, o StartOptions) (_ *os.File, err error) {
 		err = expect(conn, monitor.Started, nil)
 	}
 	return conn, err
-}
-
-// spawn starts a monitor in a session of its own. Our socket to it is polled.
-func spawn(sockets []*os.File) (*os.File, error) {
-	pair, err := unix.Socketpair(unix.AF_UNIX,
-		unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, os.NewSyscallError("socketpair", err)
-	}
-	theirs := os.NewFile(uintptr(pair[1]), "engine")
-	defer theirs.Close()
-	unix.SetNonblock(pair[0], true)
-	conn := os.NewFile(uintptr(pair[0]), "monitor")
-	cmd := exec.Command("/proc/self/exe")
-	cmd.Args = []string{monitor.Name}
-	cmd.ExtraFiles = append([]*os.File{theirs}, sockets...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if os.Getenv("MINIDOCKER_DEBUG") != "" {
-		cmd.Stderr = os.Stderr
-	}
-	if err := cmd.Start(); err != nil {
-		conn.Close()
-		return nil, fmt.Errorf("start the monitor: %w", err)
-	}
-	return conn, cmd.Process.Release()
 }
 
 func (e *Engine) monitorConfig(c *Container, o StartOptions,

@@ -60,6 +60,7 @@ type server struct {
 // order of their paths. That is its speed and its size in memory.
 func init() {
 	if os.Args[0] != Name {
+		begin(os.Args[1:])
 		return
 	}
 	if len(os.Args) > 1 { // drain: see leave in package engine

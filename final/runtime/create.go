@@ -38,7 +38,6 @@ func Create(id string, o Options) (c *Container, err error) {
 	if err := checkID(id); err != nil {
 		return nil, err
 	}
-	go hurry()
 	bundle, err := filepath.Abs(o.Bundle)
 	if err != nil {
 		return nil, err
