@@ -83,15 +83,6 @@ func init() {
 	os.Exit(code)
 }
 
-// Spec is config.json without what is of no use in here, and may be long.
-type Spec struct {
-	specs.Spec
-	Linux *struct {
-		specs.Linux
-		Seccomp struct{} `json:"seccomp"`
-	} `json:"linux"`
-}
-
 type process struct {
 	Config
 	Spec   specs.Spec
@@ -103,11 +94,11 @@ type process struct {
 }
 
 func (p *process) run() error {
-	var all Spec
+	var all needed
 	if p.in.Decode(&p.Config) != nil || p.in.Decode(&all) != nil {
 		os.Exit(125) // the runtime has died, and there is nobody to tell
 	}
-	p.Spec, p.Spec.Linux = all.Spec, &specs.Linux{}
+	p.Spec, p.Spec.Linux = all.Spec.Spec, &specs.Linux{}
 	if all.Linux != nil {
 		p.Spec.Linux = &all.Linux.Linux
 	}

@@ -101,9 +101,15 @@ func (p *Plan) Start() (int, error) {
 }
 
 // simply starts it where there is nothing to do between clone(2) and execve(2):
-// then it needs no copy of our memory, and Go's library knows how.
+// then it needs no copy of our memory, and Go's library knows how. Our program
+// must not have a number that one of the files shall have.
 func (p *Plan) simply() (int, error) {
-	err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC)
+	exe, err := unix.FcntlInt(p.Exe.Fd(), unix.F_DUPFD_CLOEXEC, len(p.Files))
+	if err != nil {
+		return 0, fmt.Errorf("dup %s: %w", p.Exe.Name(), err)
+	}
+	defer unix.Close(exe)
+	err = unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC)
 	if err != nil {
 		return 0, fmt.Errorf("close_range: %w", err)
 	}
@@ -115,8 +121,8 @@ func (p *Plan) simply() (int, error) {
 	if p.Cgroup != nil {
 		attr.Sys.UseCgroupFD, attr.Sys.CgroupFD = true, int(p.Cgroup.Fd())
 	}
-	pid, err := syscall.ForkExec(fmt.Sprint("/proc/self/fd/", p.Exe.Fd()),
-		p.Args, attr)
+	pid, err := syscall.ForkExec(fmt.Sprint("/proc/self/fd/", exe), p.Args,
+		attr)
 	if err != nil {
 		return 0, fmt.Errorf("start %s in new namespaces: %w", p.Exe.Name(),
 			err)

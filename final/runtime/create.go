@@ -84,9 +84,6 @@ func Create(id string, o Options) (c *Container, err error) {
 func (c *Container) create(spec *specs.Spec, data []byte, o Options) error {
 	config := &inside.Config{ID: c.ID, Root: c.Rootfs,
 		NoPivot: o.NoPivot, KeepKeyring: o.KeepKeyring}
-	if err := c.compile(spec.Linux.Seccomp); err != nil {
-		return err
-	}
 	plan := &namespaces.Plan{Dir: c.Bundle, Args: []string{inside.Init}}
 	defer func() {
 		for _, j := range plan.Join {

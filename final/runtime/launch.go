@@ -162,6 +162,9 @@ func (l *launch) clone() (err error) {
 // it is on its own.
 func (l *launch) converse(socket *os.File) error {
 	if l.start != nil {
+		if err := l.c.compile(l.spec.Linux.Seccomp); err != nil {
+			return err
+		}
 		l.c.InitPid = l.pid
 		l.c.InitStart, _ = startTime(l.pid)
 		if err := l.c.save(); err != nil {
@@ -271,7 +274,7 @@ func Hurry() {
 	ours, _ := os.ReadFile("/proc/self/cgroup")
 	_, path, found := strings.Cut(string(ours), ":freezer:")
 	path, _, _ = strings.Cut(path, "\n")
-	if found && root != "" && !cgroups.V2() {
+	if found && root != "" {
 		file := filepath.Join(root, path, "cgroup.procs")
 		os.WriteFile(file, []byte("0"), 0)
 	}
