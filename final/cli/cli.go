@@ -223,7 +223,7 @@ func normalise(app *cli.App, args []string) ([]string, error) {
 // expression, which took longer than the rest of the command line. Who asks for
 // help sees them all.
 func given(flags []cli.Flag, options []string) []cli.Flag {
-	has := map[string]bool{}
+	has := map[string]bool{"filter": true} // its value is asked for
 	for _, option := range options {
 		name, _, _ := strings.Cut(strings.TrimLeft(option, "-"), "=")
 		has[name] = true
