@@ -13,6 +13,12 @@ type Spec struct {
 	FreeBSD *struct{} `json:"freebsd,omitempty"`
 }
 
+// Process is a config.json of which nothing else counts: all that one who joins
+// a container gets.
+type Process struct {
+	Process *specs.Process `json:"process"`
+}
+
 // needed is a Spec without what is of no use in here.
 type needed struct {
 	Spec
