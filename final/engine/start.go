@@ -103,6 +103,12 @@ func (e *Engine) launch(c *Container, o StartOptions) (_ *os.File, err error) {
 			raw.Control(func(fd uintptr) {
 				unix.Shutdown(int(fd), unix.SHUT_WR)
 			})
+			// What we could not connect has failed itself, perhaps.
+			var failure *monitor.Failure
+			if bad := expect(conn, monitor.Exit, nil); errors.As(bad,
+				&failure) {
+				err = bad
+			}
 			io.Copy(io.Discard, conn)
 			conn.Close()
 		}

@@ -28,6 +28,8 @@ type Options struct {
 	NoPivot, SystemdCgroup bool
 	KeepKeyring            bool // no session keyring of its own
 	Rootless               bool
+
+	Begun func(pid int) // called when the namespaces are there, if not nil
 }
 
 // Create makes the container, up to its program, which waits for Start. Its

@@ -191,6 +191,9 @@ func (l *launch) converse(socket *os.File) error {
 	if err != nil && !gone(err) {
 		return fmt.Errorf("send configuration to init: %w", err)
 	}
+	if l.io.Begun != nil {
+		l.io.Begun(l.pid)
+	}
 	ready := false
 	for {
 		var m inside.Message
