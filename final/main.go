@@ -6,11 +6,15 @@ import (
 	"os"
 
 	"container-workshop/final/cli"
+	"container-workshop/final/monitor"
 
-	// These two take over in their init, where this program is the first
+	// It and monitor take over in their init, where this program is the first
 	// process of a container or stays with one.
 	_ "container-workshop/final/inside"
-	_ "container-workshop/final/monitor"
 )
 
-func main() { os.Exit(cli.Main(os.Args)) }
+func main() {
+	code := cli.Main(os.Args)
+	monitor.Dismiss()
+	os.Exit(code)
+}

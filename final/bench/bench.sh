@@ -40,6 +40,12 @@ if command -v runc >/dev/null; then podman+=" --runtime $(command -v runc)"; fi
 docker="docker -H unix://$work/docker.sock"
 daemon=
 id=bench-$$
+# The cgroups that the other engines make for all of theirs, and leave behind.
+parents() {
+	find /sys/fs/cgroup -maxdepth 2 -type d \
+		\( -name docker -o -name libpod_parent \)
+}
+before=$(parents)
 cleanup() {
 	set +e
 	{
@@ -54,6 +60,9 @@ cleanup() {
 			wait "$daemon"
 		fi
 		findmnt -rno TARGET | grep "^$work" | sort -r | xargs -r umount -l
+		parents | grep -vxF "$before" | while read -r dir; do
+			find "$dir" -depth -type d -exec rmdir {} \;
+		done
 	} >/dev/null 2>&1
 	rm -rf "$work"
 }
@@ -296,7 +305,7 @@ leftovers() {
 }
 if wants many && [ -n "$have_mini" ]; then
 	echo "$id" >"$work/ids"
-	before=$(leftovers)
+	clean=$(leftovers)
 	for ((i = 1; i <= many; i++)); do
 		start=$EPOCHREALTIME
 		$mini run -d --network none --name "$id-$i" bench sleep 100000 \
@@ -309,11 +318,11 @@ if wants many && [ -n "$have_mini" ]; then
 	last=$(tail -10 "$work/many" | sort -n | sed -n 5p)
 	row "start of number $many, us" 'the first' "$last" "$first" '<= 1.3'
 	for ((i = 1; i <= many; i++)); do $mini rm -f "$id-$i" >/dev/null; done
-	if [ "$(leftovers)" = "$before" ]; then
+	if [ "$(leftovers)" = "$clean" ]; then
 		note "all $many removed, nothing left"
 	else
 		note "LEFT: " "$(paste -sd' ' <<<"$(leftovers)")" instead of \
-			"$(paste -sd' ' <<<"$before")"
+			"$(paste -sd' ' <<<"$clean")"
 	fi
 fi
 

@@ -176,6 +176,7 @@ func eachContainer(c *cli.Context, e *engine.Engine,
 func normalise(app *cli.App, args []string) ([]string, error) {
 	out, rest := args[:1:1], args[1:]
 	flags, commands := app.Flags, app.Commands
+	var last *cli.Command
 	for {
 		var names []string
 		var err error
@@ -205,12 +206,42 @@ func normalise(app *cli.App, args []string) ([]string, error) {
 			if i < 0 && len(names) > 0 {
 				out = append(out, "--")
 			}
+			if last != nil {
+				last.Flags = given(last.Flags, options)
+			}
 			return append(out, names...), nil
 		}
 		out = append(out, names[0])
+		last = commands[i]
 		flags, commands = commands[i].Flags, commands[i].Subcommands
 		rest = names[1:]
 	}
+}
+
+// given leaves out the flags without a value that nobody has given one: the
+// library looks for each by comparing it with all of them, by a regular
+// expression, which took longer than the rest of the command line. Who asks for
+// help sees them all.
+func given(flags []cli.Flag, options []string) []cli.Flag {
+	has := map[string]bool{"filter": true} // its value is asked for
+	for _, option := range options {
+		name, _, _ := strings.Cut(strings.TrimLeft(option, "-"), "=")
+		has[name] = true
+	}
+	if has["help"] || has["generate-bash-completion"] {
+		return flags
+	}
+	return slices.DeleteFunc(slices.Clone(flags), func(flag cli.Flag) bool {
+		switch f := flag.(type) {
+		case *cli.BoolFlag:
+			has[f.Name] = has[f.Name] || f.Value
+		case *cli.StringFlag:
+			has[f.Name] = has[f.Name] || f.Value != ""
+		}
+		return !slices.ContainsFunc(flag.Names(), func(name string) bool {
+			return has[name]
+		})
+	})
 }
 
 // split separates options with their values from other words.

@@ -218,6 +218,9 @@ func (e *Engine) makeSpec(c *Container, start bool) (warnings []string,
 	c.spec.Annotations["minidocker.lowerdir"] = string(layers)
 	c.spec.Annotations["minidocker.upperdir"] = c.dir + "/upper"
 	c.spec.Annotations["minidocker.workdir"] = c.dir + "/work"
+	if c.Options.Remove {
+		c.spec.Annotations["minidocker.volatile"] = "yes"
+	}
 	return warnings, nil
 }
 

@@ -6,10 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"strings"
-	"syscall"
 
+	"container-workshop/final/inside"
 	"container-workshop/final/monitor"
 
 	"golang.org/x/sys/unix"
@@ -87,14 +86,14 @@ func (e *Engine) launch(c *Container, o StartOptions) (_ *os.File, err error) {
 	if err = os.MkdirAll(c.run, 0o700); err != nil {
 		return nil, err
 	}
-	data, err := json.Marshal(c.spec)
+	data, err := json.Marshal(inside.Spec{Spec: *c.spec})
 	if err == nil {
 		err = os.WriteFile(c.run+"/config.json", data, 0o600)
 	}
 	if err != nil {
 		return nil, err
 	}
-	conn, err := spawn(plan.sockets)
+	conn, err := monitor.Spawn(plan.sockets)
 	if err != nil {
 		return nil, err
 	}
@@ -104,6 +103,12 @@ func (e *Engine) launch(c *Container, o StartOptions) (_ *os.File, err error) {
 			raw.Control(func(fd uintptr) {
 				unix.Shutdown(int(fd), unix.SHUT_WR)
 			})
+			// What we could not connect has failed itself, perhaps.
+			var failure *monitor.Failure
+			if bad := expect(conn, monitor.Exit, nil); errors.As(bad,
+				&failure) {
+				err = bad
+			}
 			io.Copy(io.Discard, conn)
 			conn.Close()
 		}
@@ -112,45 +117,22 @@ func (e *Engine) launch(c *Container, o StartOptions) (_ *os.File, err error) {
 	if err == nil {
 		err = monitor.SendJSON(conn, monitor.Create, config)
 	}
-	var pid int
-	if err == nil {
-		err = expect(conn, monitor.Created, &pid)
+	pid := 0
+	created := func() error { return expect(conn, monitor.Created, &pid) }
+	steps := []func() error{created,
+		func() error { return e.connect(c, plan, pid) },
+		func() error { monitor.Send(conn, monitor.Start, nil); return nil },
+		func() error { return expect(conn, monitor.Started, nil) }}
+	if len(c.Networks) == 0 && plan.rootless == "" {
+		// Nothing to connect: the monitor need not wait for us.
+		steps[0], steps[1], steps[2] = steps[1], steps[2], created
 	}
-	if err == nil {
-		err = e.connect(c, plan, pid)
-	}
-	if err == nil {
-		err = monitor.Send(conn, monitor.Start, nil)
-	}
-	if err == nil {
-		err = expect(conn, monitor.Started, nil)
+	for _, step := range steps {
+		if err == nil { // else the monitor's answer tells why
+			err = step()
+		}
 	}
 	return conn, err
-}
-
-// spawn starts a monitor in a session of its own. Our socket to it is polled.
-func spawn(sockets []*os.File) (*os.File, error) {
-	pair, err := unix.Socketpair(unix.AF_UNIX,
-		unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, os.NewSyscallError("socketpair", err)
-	}
-	theirs := os.NewFile(uintptr(pair[1]), "engine")
-	defer theirs.Close()
-	unix.SetNonblock(pair[0], true)
-	conn := os.NewFile(uintptr(pair[0]), "monitor")
-	cmd := exec.Command("/proc/self/exe")
-	cmd.Args = []string{monitor.Name}
-	cmd.ExtraFiles = append([]*os.File{theirs}, sockets...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if os.Getenv("MINIDOCKER_DEBUG") != "" {
-		cmd.Stderr = os.Stderr
-	}
-	if err := cmd.Start(); err != nil {
-		conn.Close()
-		return nil, fmt.Errorf("start the monitor: %w", err)
-	}
-	return conn, cmd.Process.Release()
 }
 
 func (e *Engine) monitorConfig(c *Container, o StartOptions,

@@ -83,15 +83,6 @@ func init() {
 	os.Exit(code)
 }
 
-// Spec is config.json without what is of no use in here, and may be long.
-type Spec struct {
-	specs.Spec
-	Linux *struct {
-		specs.Linux
-		Seccomp struct{} `json:"seccomp"`
-	} `json:"linux"`
-}
-
 type process struct {
 	Config
 	Spec   specs.Spec
@@ -103,15 +94,9 @@ type process struct {
 }
 
 func (p *process) run() error {
-	var all Spec
-	if p.in.Decode(&p.Config) != nil || p.in.Decode(&all) != nil {
+	if p.in.Decode(&p.Config) != nil || p.receive() != nil {
 		os.Exit(125) // the runtime has died, and there is nobody to tell
 	}
-	p.Spec, p.Spec.Linux = all.Spec, &specs.Linux{}
-	if all.Linux != nil {
-		p.Spec.Linux = &all.Linux.Linux
-	}
-	p.spec = p.Spec.Process
 	unix.Setsid()
 	// The caller's keys are not the container's: session-keyring(7). No error:
 	// a kernel may have none, a user too many.
@@ -137,6 +122,23 @@ func (p *process) run() error {
 		}
 	}
 	return p.become(path)
+}
+
+func (p *process) receive() error {
+	if os.Args[0] == Joined {
+		var one Process
+		err := p.in.Decode(&one)
+		p.spec = one.Process
+		return err
+	}
+	var all needed
+	err := p.in.Decode(&all)
+	p.Spec, p.Spec.Linux = all.Spec.Spec, &specs.Linux{}
+	if all.Linux != nil {
+		p.Spec.Linux = &all.Linux.Linux
+	}
+	p.spec = p.Spec.Process
+	return err
 }
 
 // say waits until the runtime has done its part. A runtime that has died does

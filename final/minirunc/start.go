@@ -128,11 +128,10 @@ func process(o *options, c *runtime.Container, args []string) (
 		p.Terminal = p.Terminal || o.tty
 		return p, err
 	}
-	s, err := c.Spec()
+	p, err := c.Process()
 	if err != nil {
 		return nil, err
 	}
-	p := s.Process
 	p.Args, p.Terminal, p.Env = args, o.tty, append(p.Env, o.env...)
 	if o.cwd != "" {
 		p.Cwd = o.cwd

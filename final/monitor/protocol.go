@@ -20,7 +20,7 @@ const (
 	CloseStdin             // no more input
 	Resize                 // two numbers of 16 bits: columns, rows
 	Create                 // Config as JSON, answered by Created or Failed
-	Created                // the init process's PID as JSON
+	Created                // the init process's PID as JSON, or Failed, or both
 	Start                  // answered by Started or Failed
 	Started                // nothing
 	Failed                 // Failure as JSON

@@ -17,11 +17,13 @@ import (
 // else and only in the container's own mount namespace. Lowerdir holds the
 // layers, the lowest first as image.Image.Layers has them: a line each, or a
 // JSON list. Without Upperdir and Workdir the root is read-only, and needs two
-// layers.
+// layers. With Volatile what is written need not survive a crash of the machine:
+// at the end nobody waits until the whole disk is written, as syncfs(2) would.
 const (
 	Lowerdir = "minidocker.lowerdir"
 	Upperdir = "minidocker.upperdir"
 	Workdir  = "minidocker.workdir"
+	Volatile = "minidocker.volatile"
 )
 
 // Overlay mounts the layers on path for the root of another user namespace, in
@@ -148,6 +150,11 @@ func mountOverlay(annotations map[string]string, path string,
 	}
 	if inUserNamespace() {
 		options += ",userxattr"
+	}
+	if annotations[Volatile] != "" {
+		options += ",volatile"
+		// The mark of one that has crashed; upper lies on a disk like any other.
+		unix.Rmdir(annotations[Workdir] + "/work/incompat/volatile")
 	}
 	err := error(unix.E2BIG)
 	if len(options) < os.Getpagesize() {

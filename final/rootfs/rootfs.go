@@ -53,6 +53,7 @@ func Prepare(spec *specs.Spec, path string) error {
 			return fmt.Errorf("mount %s (%s) on %s: %w", m.Source, m.Type,
 				m.Destination, err)
 		}
+		r.closeRest()
 		ownDev = ownDev && !(m.bind && m.Destination == "/dev")
 	}
 	if ownDev { // else it is somebody else's

@@ -28,6 +28,8 @@ type Options struct {
 	NoPivot, SystemdCgroup bool
 	KeepKeyring            bool // no session keyring of its own
 	Rootless               bool
+
+	Begun func(pid int) // called when the namespaces are there, if not nil
 }
 
 // Create makes the container, up to its program, which waits for Start. Its
@@ -38,7 +40,6 @@ func Create(id string, o Options) (c *Container, err error) {
 	if err := checkID(id); err != nil {
 		return nil, err
 	}
-	go hurry()
 	bundle, err := filepath.Abs(o.Bundle)
 	if err != nil {
 		return nil, err
@@ -85,9 +86,6 @@ func Create(id string, o Options) (c *Container, err error) {
 func (c *Container) create(spec *specs.Spec, data []byte, o Options) error {
 	config := &inside.Config{ID: c.ID, Root: c.Rootfs,
 		NoPivot: o.NoPivot, KeepKeyring: o.KeepKeyring}
-	if err := c.compile(spec.Linux.Seccomp); err != nil {
-		return err
-	}
 	plan := &namespaces.Plan{Dir: c.Bundle, Args: []string{inside.Init}}
 	defer func() {
 		for _, j := range plan.Join {

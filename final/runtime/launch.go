@@ -120,8 +120,16 @@ func (l *launch) clone() (err error) {
 	}
 	defer p.Exe.Close()
 	var cgroup *cgroups.Cgroup
+	made := make(chan error, 1)
+	go func() {
+		var err error
+		cgroup, err = l.cgroup()
+		made <- err
+	}()
 	if cgroups.V2() {
-		if cgroup, err = l.cgroup(); err == nil {
+		err = <-made
+		made <- nil
+		if err == nil {
 			p.Cgroup, err = cgroup.FD()
 		}
 		if err != nil {
@@ -144,10 +152,7 @@ func (l *launch) clone() (err error) {
 		p.Cgroup = nil
 		l.pid, err = p.Start()
 	}
-	if err == nil && cgroup == nil {
-		cgroup, err = l.cgroup()
-	}
-	if err == nil && len(cgroup.Paths()) > 0 {
+	if err = cmp.Or(err, <-made); err == nil && len(cgroup.Paths()) > 0 {
 		err = cgroup.Add(l.pid)
 	}
 	return err
@@ -157,6 +162,9 @@ func (l *launch) clone() (err error) {
 // it is on its own.
 func (l *launch) converse(socket *os.File) error {
 	if l.start != nil {
+		if err := l.c.compile(l.spec.Linux.Seccomp); err != nil {
+			return err
+		}
 		l.c.InitPid = l.pid
 		l.c.InitStart, _ = startTime(l.pid)
 		if err := l.c.save(); err != nil {
@@ -182,6 +190,9 @@ func (l *launch) converse(socket *os.File) error {
 	}
 	if err != nil && !gone(err) {
 		return fmt.Errorf("send configuration to init: %w", err)
+	}
+	if l.io.Begun != nil {
+		l.io.Begun(l.pid)
 	}
 	ready := false
 	for {
@@ -258,15 +269,15 @@ func (l *launch) finish() error {
 	return nil
 }
 
-// hurry makes the kernel begin with what takes longest when it moves a process
+// Hurry makes the kernel begin with what takes longest when it moves a process
 // on version 1, to wait until all processors have noticed, RCU: soon after, it
 // need not wait again. To move ourselves to where we are changes nothing.
-func hurry() {
+func Hurry() {
 	root := cgroups.Controllers()["freezer"]
 	ours, _ := os.ReadFile("/proc/self/cgroup")
 	_, path, found := strings.Cut(string(ours), ":freezer:")
 	path, _, _ = strings.Cut(path, "\n")
-	if found && root != "" && !cgroups.V2() {
+	if found && root != "" {
 		file := filepath.Join(root, path, "cgroup.procs")
 		os.WriteFile(file, []byte("0"), 0)
 	}

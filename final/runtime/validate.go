@@ -11,6 +11,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"container-workshop/final/capabilities"
+	"container-workshop/final/inside"
 )
 
 func readSpec(file string) (*specs.Spec, []byte, error) {
@@ -18,10 +19,11 @@ func readSpec(file string) (*specs.Spec, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	spec := &specs.Spec{}
-	if err := json.Unmarshal(data, spec); err != nil {
+	all := &inside.Spec{}
+	if err := json.Unmarshal(data, all); err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", file, err)
 	}
+	spec := &all.Spec
 	if spec.Linux == nil {
 		spec.Linux = &specs.Linux{}
 	}
