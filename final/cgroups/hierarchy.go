@@ -15,8 +15,7 @@ import (
 
 // V2 tells whether this machine has version 2 alone.
 func V2() bool {
-	found := hierarchies()
-	return len(found) == 1 && found[""] != ""
+	return len(hierarchies()) == 1 && hierarchies()[""] != ""
 }
 
 // Controllers are the roots of the hierarchies by controller; the key of
@@ -34,11 +33,10 @@ var controllers = strings.Fields("cpu cpuacct cpuset memory devices freezer " +
 
 // hierarchies finds the mount points: for version 1 by controller, for version
 // 2 as "". Version 1 names its controllers, among other things, in the options
-// of the mount; see proc_pid_mountinfo(5). They do not change while we are here.
+// of the mount; see proc_pid_mountinfo(5). They stay as they are while we run.
 var hierarchies = sync.OnceValue(func() map[string]string {
 	found := map[string]string{}
-	text, _ := os.ReadFile("/proc/self/mountinfo")
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(read("/proc/self/mountinfo")) {
 		before, after, ok := strings.Cut(strings.TrimSpace(line), " - cgroup")
 		if !ok {
 			continue

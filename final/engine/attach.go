@@ -131,9 +131,9 @@ func (s *Streams) receive(conn io.Reader, code *int) error {
 	}
 }
 
-// proxy passes on the signals that we get, until stop. Go switches threads back
-// and forth for each that it is to catch, milliseconds for all 64, so those that
-// hardly anybody sends come later.
+// proxy passes on the signals that we get, until stop. For each that Go is to
+// catch it switches threads back and forth, milliseconds for all 64, so those
+// that hardly anybody sends come later.
 func (e *Engine) proxy(c *Container) (stop func()) {
 	signals := make(chan os.Signal, 32)
 	signal.Notify(signals, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT,

@@ -66,17 +66,16 @@ func (e *Engine) Start(c *Container, o StartOptions) (*os.File, error) {
 
 // launch makes the bundle, starts the monitor, which creates the container,
 // connects that to its networks, and lets it go.
-func (e *Engine) launch(c *Container, o StartOptions) (_ *os.File, err error) {
+func (e *Engine) launch(c *Container, o StartOptions) (*os.File, error) {
 	if rt, err := e.runtime(c); err == nil {
 		rt.Delete(true) // left by a crash
 	}
 	// Create has made it already, but those it joins may have come and gone.
 	if o := c.Options; c.spec == nil ||
 		strings.Contains(o.Network+o.Pid+o.Ipc, "container:") {
-		_, err = e.makeSpec(c, true)
-	}
-	if err != nil {
-		return nil, err
+		if _, err := e.makeSpec(c, true); err != nil {
+			return nil, err
+		}
 	}
 	plan, err := e.planNetwork(c)
 	if err != nil {
@@ -97,42 +96,39 @@ func (e *Engine) launch(c *Container, o StartOptions) (_ *os.File, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil { // the monitor gives up, too
-			raw, _ := conn.SyscallConn()
-			raw.Control(func(fd uintptr) {
-				unix.Shutdown(int(fd), unix.SHUT_WR)
-			})
-			// What we could not connect has failed itself, perhaps.
-			var failure *monitor.Failure
-			if bad := expect(conn, monitor.Exit, nil); errors.As(bad,
-				&failure) {
-				err = bad
-			}
-			io.Copy(io.Discard, conn)
-			conn.Close()
-		}
-	}()
 	config, err := e.monitorConfig(c, o, plan)
 	if err == nil {
 		err = monitor.SendJSON(conn, monitor.Create, config)
 	}
-	pid := 0
-	created := func() error { return expect(conn, monitor.Created, &pid) }
-	steps := []func() error{created,
-		func() error { return e.connect(c, plan, pid) },
-		func() error { monitor.Send(conn, monitor.Start, nil); return nil },
-		func() error { return expect(conn, monitor.Started, nil) }}
-	if len(c.Networks) == 0 && plan.rootless == "" {
-		// Nothing to connect: the monitor need not wait for us.
-		steps[0], steps[1], steps[2] = steps[1], steps[2], created
+	var pid int
+	if err == nil {
+		err = expect(conn, monitor.Created, &pid)
 	}
-	for _, step := range steps {
-		if err == nil { // else the monitor's answer tells why
-			err = step()
-		}
+	if err == nil {
+		err = e.connect(c, plan, pid)
 	}
-	return conn, err
+	if err == nil {
+		monitor.Send(conn, monitor.Start, nil) // if it is gone, it says why
+		err = expect(conn, monitor.Started, nil)
+	}
+	if err != nil {
+		return nil, abandon(conn, err)
+	}
+	return conn, nil
+}
+
+// abandon lets the monitor give up, too. What could not be connected has failed
+// itself, perhaps: then that is the error.
+func abandon(conn *os.File, err error) error {
+	raw, _ := conn.SyscallConn()
+	raw.Control(func(fd uintptr) { unix.Shutdown(int(fd), unix.SHUT_WR) })
+	var failure *monitor.Failure
+	if errors.As(expect(conn, monitor.Exit, nil), &failure) {
+		err = failure
+	}
+	io.Copy(io.Discard, conn)
+	conn.Close()
+	return err
 }
 
 func (e *Engine) monitorConfig(c *Container, o StartOptions,

@@ -1,6 +1,12 @@
 package inside
 
-import "github.com/opencontainers/runtime-spec/specs-go"
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
 
 // Spec is config.json without what is for other systems. The JSON library
 // prepares itself for every type that it might meet, at each start anew.
@@ -17,6 +23,19 @@ type Spec struct {
 // a container gets.
 type Process struct {
 	Process *specs.Process `json:"process"`
+}
+
+// ReadProcess reads no more than that of a config.json.
+func ReadProcess(file string) (*specs.Process, error) {
+	var spec Process
+	data, err := os.ReadFile(file)
+	if err == nil {
+		err = json.Unmarshal(data, &spec)
+	}
+	if err == nil && spec.Process == nil {
+		err = fmt.Errorf("%s: process is missing", file)
+	}
+	return spec.Process, err
 }
 
 // needed is a Spec without what is of no use in here.

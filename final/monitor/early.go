@@ -7,7 +7,7 @@ import (
 	"strings"
 	"syscall"
 
-	"container-workshop/final/runtime"
+	"container-workshop/final/cgroups"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,7 +28,7 @@ func begin(args []string) {
 		})
 	}
 	if some("run", "start", "restart", "exec", "create") {
-		go runtime.Hurry()
+		go hurry()
 	}
 	for len(args) > 1 && (args[0] == "container" ||
 		strings.HasPrefix(args[0], "--")) {
@@ -41,6 +41,19 @@ func begin(args []string) {
 		if args = args[:1]; some("run", "start", "restart") {
 			early.conn, early.pid, _ = spawn(nil)
 		}
+	}
+}
+
+// hurry makes the kernel begin with what takes longest when it moves a process
+// on version 1, to wait until all processors have noticed, RCU: soon after, it
+// need not wait again. To move ourselves to where we are changes nothing.
+func hurry() {
+	root := cgroups.Controllers()["freezer"]
+	ours, _ := os.ReadFile("/proc/self/cgroup")
+	_, path, found := strings.Cut(string(ours), ":freezer:")
+	path, _, _ = strings.Cut(path, "\n")
+	if found && root != "" {
+		os.WriteFile(root+path+"/cgroup.procs", []byte("0"), 0)
 	}
 }
 

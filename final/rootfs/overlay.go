@@ -17,8 +17,8 @@ import (
 // else and only in the container's own mount namespace. Lowerdir holds the
 // layers, the lowest first as image.Image.Layers has them: a line each, or a
 // JSON list. Without Upperdir and Workdir the root is read-only, and needs two
-// layers. With Volatile what is written need not survive a crash of the machine:
-// at the end nobody waits until the whole disk is written, as syncfs(2) would.
+// layers. With Volatile what is written need not survive a crash of the
+// machine: nobody waits until the whole disk is written, as syncfs(2) would.
 const (
 	Lowerdir = "minidocker.lowerdir"
 	Upperdir = "minidocker.upperdir"
@@ -153,7 +153,7 @@ func mountOverlay(annotations map[string]string, path string,
 	}
 	if annotations[Volatile] != "" {
 		options += ",volatile"
-		// The mark of one that has crashed; upper lies on a disk like any other.
+		// The mark of one that has crashed; its upper is on the disk.
 		unix.Rmdir(annotations[Workdir] + "/work/incompat/volatile")
 	}
 	err := error(unix.E2BIG)

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -127,14 +126,13 @@ func (l *launch) clone() (err error) {
 		made <- err
 	}()
 	if cgroups.V2() {
-		err = <-made
-		made <- nil
-		if err == nil {
+		if err = <-made; err == nil {
 			p.Cgroup, err = cgroup.FD()
 		}
 		if err != nil {
 			return err
 		}
+		made <- nil
 	}
 	if p.New&unix.CLONE_NEWUSER != 0 {
 		p.Ready = func(pid int) error {
@@ -162,16 +160,9 @@ func (l *launch) clone() (err error) {
 // it is on its own.
 func (l *launch) converse(socket *os.File) error {
 	if l.start != nil {
-		if err := l.c.compile(l.spec.Linux.Seccomp); err != nil {
+		if err := l.introduce(); err != nil {
 			return err
 		}
-		l.c.InitPid = l.pid
-		l.c.InitStart, _ = startTime(l.pid)
-		if err := l.c.save(); err != nil {
-			return err
-		}
-		l.config.State = l.c.State()
-		l.config.State.Status = specs.StateCreating
 	}
 	filter, err := os.ReadFile(filepath.Join(l.c.dir, seccompFile))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -227,6 +218,16 @@ func (l *launch) converse(socket *os.File) error {
 	}
 }
 
+// introduce writes down who init is, and the filter that it shall have.
+func (l *launch) introduce() error {
+	l.c.InitPid = l.pid
+	l.c.InitStart, _ = startTime(l.pid)
+	err := cmp.Or(l.c.compile(l.spec.Linux.Seccomp), l.c.save())
+	l.config.State = l.c.State()
+	l.config.State.Status = specs.StateCreating
+	return err
+}
+
 func gone(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE)
@@ -267,18 +268,4 @@ func (l *launch) finish() error {
 		return err
 	}
 	return nil
-}
-
-// Hurry makes the kernel begin with what takes longest when it moves a process
-// on version 1, to wait until all processors have noticed, RCU: soon after, it
-// need not wait again. To move ourselves to where we are changes nothing.
-func Hurry() {
-	root := cgroups.Controllers()["freezer"]
-	ours, _ := os.ReadFile("/proc/self/cgroup")
-	_, path, found := strings.Cut(string(ours), ":freezer:")
-	path, _, _ = strings.Cut(path, "\n")
-	if found && root != "" {
-		file := filepath.Join(root, path, "cgroup.procs")
-		os.WriteFile(file, []byte("0"), 0)
-	}
 }

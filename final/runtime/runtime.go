@@ -133,15 +133,7 @@ func (c *Container) write(name string, data []byte) error {
 
 // Process is what the container was created to run, by its config.json.
 func (c *Container) Process() (*specs.Process, error) {
-	var spec inside.Process
-	data, err := os.ReadFile(filepath.Join(c.dir, configFile))
-	if err == nil {
-		err = json.Unmarshal(data, &spec)
-	}
-	if err == nil && spec.Process == nil {
-		err = fmt.Errorf("%s/%s: no process", c.dir, configFile)
-	}
-	return spec.Process, err
+	return inside.ReadProcess(filepath.Join(c.dir, configFile))
 }
 
 // State is what hooks and callers are told.
