@@ -12,7 +12,6 @@ import (
 
 	"container-workshop/final/bundle"
 	"container-workshop/final/flags"
-	"container-workshop/final/image"
 	"container-workshop/final/layers"
 	"container-workshop/final/monitor"
 )
@@ -161,7 +160,7 @@ func (e *Engine) makeVolumes(c *Container) (fresh []string, err error) {
 				fresh = append(fresh, m.Source)
 			}
 			if made && !m.NoCopy {
-				err = image.CopyUp(c.Layers, m.Destination, m.Source)
+				err = layers.CopyUp(c.Layers, m.Destination, m.Source)
 			}
 		}
 	}

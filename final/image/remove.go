@@ -166,11 +166,11 @@ func busy(dir string) bool {
 
 // sweep deletes what nothing refers to. Under the lock it only renames.
 func (s *Store) sweep() (freed int64, err error) {
-	dir, done, err := s.temp()
+	work, err := s.Begin()
 	if err != nil {
 		return 0, err
 	}
-	defer done()
+	defer work.End()
 	unlock, err := s.lock()
 	if err != nil {
 		return 0, err
@@ -180,9 +180,9 @@ func (s *Store) sweep() (freed int64, err error) {
 	for i, use := range list {
 		if !use.Live && err == nil {
 			freed += use.Bytes
-			err = os.Rename(s.path(use.Path), fmt.Sprint(dir, "/", i))
+			err = os.Rename(s.path(use.Path), fmt.Sprint(work.Dir, "/", i))
 		}
-		if errors.Is(err, fs.ErrNotExist) { // somebody's done was faster
+		if errors.Is(err, fs.ErrNotExist) { // somebody's End was faster
 			err = nil
 		}
 	}

@@ -36,6 +36,7 @@ type Image struct {
 	Size   int64    // bytes of the files in all layers
 	Config v1.Image // what the image says of itself
 	Layers []string // unpacked layers: directories, the lowest first
+	Sizes  []int64  // bytes of the files in each layer
 }
 
 // NotFound is the error for a name that no image has.
@@ -180,9 +181,24 @@ func (s *Store) load(entry v1.Descriptor) (*Image, error) {
 			return nil, s.damaged("layers/"+hex, err)
 		}
 		img.Size += size
+		img.Sizes = append(img.Sizes, size)
 		img.Layers = append(img.Layers, s.path("layers", hex, "diff"))
 	}
 	return img, nil
+}
+
+// Parts are what an image consists of, as Commit and Put take them. The blobs
+// are files in Dir/blobs/sha256.
+func (s *Store) Parts(img *Image) (m v1.Manifest, list []*Layer, err error) {
+	err = s.readBlob(img.Digest, &m)
+	ids := img.Config.RootFS.DiffIDs
+	if err == nil && len(m.Layers) != len(ids) {
+		err = s.damaged("blobs", "a manifest does not fit its configuration")
+	}
+	for i := 0; err == nil && i < len(ids); i++ {
+		list = append(list, &Layer{Blob: m.Layers[i], DiffID: ids[i]})
+	}
+	return m, list, err
 }
 
 // names are the short names of the entries with this manifest.
