@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"container-workshop/final/reference"
+
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -142,7 +144,7 @@ func (s *Store) damaged(name string, why any) error {
 
 // readBlob reads JSON, of which the name is the digest.
 func (s *Store) readBlob(id string, to any) error {
-	hex, err := hexOf(id)
+	hex, err := reference.Hex(id)
 	if err != nil {
 		return s.damaged("index.json", err)
 	}
@@ -171,7 +173,7 @@ func (s *Store) load(entry v1.Descriptor) (*Image, error) {
 		return nil, err
 	}
 	for _, id := range img.Config.RootFS.DiffIDs {
-		hex, err := hexOf(string(id))
+		hex, err := reference.Hex(string(id))
 		if err != nil {
 			return nil, s.damaged("blobs", err)
 		}
@@ -205,7 +207,7 @@ func (s *Store) Parts(img *Image) (m v1.Manifest, list []*Layer, err error) {
 func names(index *v1.Index, id digest.Digest) (refs []string) {
 	for _, e := range index.Manifests {
 		if name := e.Annotations[refName]; name != "" && e.Digest == id {
-			refs = append(refs, Short(name))
+			refs = append(refs, reference.Short(name))
 		}
 	}
 	slices.Sort(refs)
@@ -265,7 +267,7 @@ func (s *Store) Get(name string) (*Image, error) {
 
 // find prefers, as Docker does, a whole ID to a name to the start of an ID.
 func find(index *v1.Index, name string) (*v1.Descriptor, error) {
-	full, bad := ParseRef(name)
+	full, bad := reference.Parse(name)
 	repository, pinned, _ := strings.Cut(full, "@")
 	prefix := strings.TrimPrefix(name, "sha256:")
 	var byID *v1.Descriptor
@@ -290,11 +292,11 @@ func find(index *v1.Index, name string) (*v1.Descriptor, error) {
 		}
 		byID = e
 	}
-	if byID == nil && bad != nil && (prefix == "" || !only(prefix, lower[:6]+
-		"0123456789")) {
+	if byID == nil && bad != nil && (prefix == "" ||
+		strings.Trim(prefix, "0123456789abcdef") != "") {
 		return nil, bad
 	} else if byID == nil {
-		return nil, &NotFound{cmp.Or(Short(full), name)}
+		return nil, &NotFound{cmp.Or(reference.Short(full), name)}
 	}
 	return byID, nil
 }
