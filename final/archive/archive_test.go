@@ -151,7 +151,7 @@ func TestSaveLoad(t *testing.T) {
 			}
 			want := []string{"Loaded image: a:1", "Loaded image: x.io/b:2",
 				"Loaded image ID: " + b.ID}
-			if d := cmp.Diff(want, uniq(lines)); d != "" {
+			if d := cmp.Diff(want, lines); d != "" {
 				t.Error(d)
 			}
 			whole(t, to, 2)
@@ -174,17 +174,6 @@ func TestSaveLoad(t *testing.T) {
 		!strings.Contains(err.Error(), "No such image") {
 		t.Error(err)
 	}
-}
-
-func uniq(list []string) (out []string) {
-	seen := map[string]bool{}
-	for _, line := range list {
-		if !seen[line] {
-			out = append(out, line)
-		}
-		seen[line] = true
-	}
-	return out
 }
 
 // docker is a docker-archive of one layer as `docker save` wrote it for years:

@@ -203,7 +203,11 @@ func (l *loader) layout(list []spec.Descriptor, as string, depth int) (
 			}
 			some, err = l.image(text, named)
 		}
-		loaded = append(loaded, some...)
+		for _, line := range some { // each name of an image has an entry
+			if !slices.Contains(loaded, line) {
+				loaded = append(loaded, line)
+			}
+		}
 		if err != nil {
 			return loaded, err
 		}
