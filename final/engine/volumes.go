@@ -141,7 +141,9 @@ func (e *Engine) makeVolumes(c *Container) (fresh []string, err error) {
 		case err != nil:
 			return fresh, err
 		case m.Type == "bind" && m.MakeSource:
-			err = os.MkdirAll(m.Source, 0o755)
+			if _, gone := os.Stat(m.Source); gone != nil { // else a file, too
+				err = os.MkdirAll(m.Source, 0o755)
+			}
 		case m.Type == "volume":
 			labels := map[string]string{}
 			for _, label := range m.Labels {
