@@ -42,8 +42,8 @@ func Main(args []string) int {
 }
 
 func app() *cli.App {
-	containers := slices.Concat(runCommands(), lifeCommands(), listCommands())
-	images := imageCommands()
+	containers := slices.Concat(runCommands(), lifeCommands(), listCommands(),
+		fileCommands())
 	return &cli.App{Name: program, Version: Version, HideHelpCommand: true,
 		Usage:                     "run containers, without a daemon",
 		DisableSliceFlagSeparator: true, UseShortOptionHandling: true,
@@ -61,10 +61,11 @@ func app() *cli.App {
 			}
 			return cli.ShowAppHelp(c)
 		},
-		Commands: slices.Concat(containers, images, systemCommands(),
+		Commands: slices.Concat(containers, imageCommands(false),
+			systemCommands(),
 			[]*cli.Command{
 				group("container", "containers", containers),
-				group("image", "images", images),
+				group("image", "images", imageCommands(true)),
 				group("network", "networks", networkCommands()),
 				group("volume", "volumes", volumeCommands()),
 				runtimeCommand()})}

@@ -14,7 +14,6 @@ import (
 
 	"container-workshop/final/bundle"
 	"container-workshop/final/flags"
-	"container-workshop/final/image"
 	"container-workshop/final/layers"
 	"container-workshop/final/monitor"
 	"container-workshop/final/network"
@@ -253,16 +252,6 @@ func (e *Engine) join(p *bundle.Paths, kind specs.LinuxNamespaceType,
 	case specs.IPCNamespace:
 		p.Shm = fmt.Sprintf("/proc/%d/root/dev/shm", other.State.Pid)
 	}
-}
-
-// ImageError is what Docker says about an image that is not there.
-func ImageError(err error) error {
-	var missing *image.NotFound
-	if errors.As(err, &missing) {
-		return fmt.Errorf("unable to find image '%s' locally: see minidocker "+
-			"import --help", missing.Name)
-	}
-	return err
 }
 
 // ports are those the container publishes.

@@ -12,7 +12,6 @@ import (
 
 	"container-workshop/final/bundle"
 	"container-workshop/final/flags"
-	"container-workshop/final/image"
 	"container-workshop/final/layers"
 	"container-workshop/final/monitor"
 )
@@ -142,7 +141,9 @@ func (e *Engine) makeVolumes(c *Container) (fresh []string, err error) {
 		case err != nil:
 			return fresh, err
 		case m.Type == "bind" && m.MakeSource:
-			err = os.MkdirAll(m.Source, 0o755)
+			if _, gone := os.Stat(m.Source); gone != nil { // else a file, too
+				err = os.MkdirAll(m.Source, 0o755)
+			}
 		case m.Type == "volume":
 			labels := map[string]string{}
 			for _, label := range m.Labels {
@@ -161,7 +162,7 @@ func (e *Engine) makeVolumes(c *Container) (fresh []string, err error) {
 				fresh = append(fresh, m.Source)
 			}
 			if made && !m.NoCopy {
-				err = image.CopyUp(c.Layers, m.Destination, m.Source)
+				err = layers.CopyUp(c.Layers, m.Destination, m.Source)
 			}
 		}
 	}

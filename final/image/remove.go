@@ -9,6 +9,8 @@ import (
 	"slices"
 	"syscall"
 
+	"container-workshop/final/reference"
+
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sys/unix"
@@ -27,7 +29,7 @@ func (s *Store) Remove(ref string, force bool,
 		}
 		id, digest := target.Annotations[imageID], target.Digest
 		refs := names(index, digest)
-		full, _ := ParseRef(ref)
+		full, _ := reference.Parse(ref)
 		byName := full != "" && target.Annotations[refName] == full
 		user := inUse(id)
 		if !byName && len(refs) > 1 && !force {
@@ -58,7 +60,7 @@ func (s *Store) drop(index *v1.Index, id digest.Digest,
 		name := e.Annotations[refName]
 		if e.Digest == id && name != "" && which(name) {
 			index.Manifests[i] = named(e, "")
-			lines = append(lines, "Untagged: "+Short(name))
+			lines = append(lines, "Untagged: "+reference.Short(name))
 		}
 	}
 	tidy(index)
@@ -166,11 +168,11 @@ func busy(dir string) bool {
 
 // sweep deletes what nothing refers to. Under the lock it only renames.
 func (s *Store) sweep() (freed int64, err error) {
-	dir, done, err := s.temp()
+	work, err := s.Begin()
 	if err != nil {
 		return 0, err
 	}
-	defer done()
+	defer work.End()
 	unlock, err := s.lock()
 	if err != nil {
 		return 0, err
@@ -180,9 +182,9 @@ func (s *Store) sweep() (freed int64, err error) {
 	for i, use := range list {
 		if !use.Live && err == nil {
 			freed += use.Bytes
-			err = os.Rename(s.path(use.Path), fmt.Sprint(dir, "/", i))
+			err = os.Rename(s.path(use.Path), fmt.Sprint(work.Dir, "/", i))
 		}
-		if errors.Is(err, fs.ErrNotExist) { // somebody's done was faster
+		if errors.Is(err, fs.ErrNotExist) { // somebody's End was faster
 			err = nil
 		}
 	}

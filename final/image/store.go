@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"container-workshop/final/reference"
+
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -36,6 +38,7 @@ type Image struct {
 	Size   int64    // bytes of the files in all layers
 	Config v1.Image // what the image says of itself
 	Layers []string // unpacked layers: directories, the lowest first
+	Sizes  []int64  // bytes of the files in each layer
 }
 
 // NotFound is the error for a name that no image has.
@@ -141,7 +144,7 @@ func (s *Store) damaged(name string, why any) error {
 
 // readBlob reads JSON, of which the name is the digest.
 func (s *Store) readBlob(id string, to any) error {
-	hex, err := hexOf(id)
+	hex, err := reference.Hex(id)
 	if err != nil {
 		return s.damaged("index.json", err)
 	}
@@ -170,7 +173,7 @@ func (s *Store) load(entry v1.Descriptor) (*Image, error) {
 		return nil, err
 	}
 	for _, id := range img.Config.RootFS.DiffIDs {
-		hex, err := hexOf(string(id))
+		hex, err := reference.Hex(string(id))
 		if err != nil {
 			return nil, s.damaged("blobs", err)
 		}
@@ -180,16 +183,31 @@ func (s *Store) load(entry v1.Descriptor) (*Image, error) {
 			return nil, s.damaged("layers/"+hex, err)
 		}
 		img.Size += size
+		img.Sizes = append(img.Sizes, size)
 		img.Layers = append(img.Layers, s.path("layers", hex, "diff"))
 	}
 	return img, nil
+}
+
+// Parts are what an image consists of, as Commit and Put take them. The blobs
+// are files in Dir/blobs/sha256.
+func (s *Store) Parts(img *Image) (m v1.Manifest, list []*Layer, err error) {
+	err = s.readBlob(img.Digest, &m)
+	ids := img.Config.RootFS.DiffIDs
+	if err == nil && len(m.Layers) != len(ids) {
+		err = s.damaged("blobs", "a manifest does not fit its configuration")
+	}
+	for i := 0; err == nil && i < len(ids); i++ {
+		list = append(list, &Layer{Blob: m.Layers[i], DiffID: ids[i]})
+	}
+	return m, list, err
 }
 
 // names are the short names of the entries with this manifest.
 func names(index *v1.Index, id digest.Digest) (refs []string) {
 	for _, e := range index.Manifests {
 		if name := e.Annotations[refName]; name != "" && e.Digest == id {
-			refs = append(refs, Short(name))
+			refs = append(refs, reference.Short(name))
 		}
 	}
 	slices.Sort(refs)
@@ -249,7 +267,7 @@ func (s *Store) Get(name string) (*Image, error) {
 
 // find prefers, as Docker does, a whole ID to a name to the start of an ID.
 func find(index *v1.Index, name string) (*v1.Descriptor, error) {
-	full, bad := ParseRef(name)
+	full, bad := reference.Parse(name)
 	repository, pinned, _ := strings.Cut(full, "@")
 	prefix := strings.TrimPrefix(name, "sha256:")
 	var byID *v1.Descriptor
@@ -274,11 +292,11 @@ func find(index *v1.Index, name string) (*v1.Descriptor, error) {
 		}
 		byID = e
 	}
-	if byID == nil && bad != nil && (prefix == "" || !only(prefix, lower[:6]+
-		"0123456789")) {
+	if byID == nil && bad != nil && (prefix == "" ||
+		strings.Trim(prefix, "0123456789abcdef") != "") {
 		return nil, bad
 	} else if byID == nil {
-		return nil, &NotFound{cmp.Or(Short(full), name)}
+		return nil, &NotFound{cmp.Or(reference.Short(full), name)}
 	}
 	return byID, nil
 }

@@ -400,3 +400,34 @@ func TestArchive(t *testing.T) {
 		t.Error("the copy's archive differs", err)
 	}
 }
+
+func TestCopyUp(t *testing.T) {
+	top := t.TempDir()
+	for i, list := range [][]tar.Header{{directory("data", 0o750),
+		file("data/a", "1", 0o600), file("data/b", "1", 0o644)},
+		{file("data/.wh.b", "", 0), file("data/c", "2", 0o4755),
+			link(tar.TypeSymlink, "link", "/data"), file("file", "", 0o644)}} {
+		_, err := Extract(archiveOf(t, list...), fmt.Sprint(top, "/", i),
+			ExtractOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	list := []string{top + "/0", top + "/1"}
+	want := map[string]string{"a": "-rw------- 1", "c": "urwxr-xr-x 2"}
+	for from, want := range map[string]map[string]string{"/data": want,
+		"/link": want, "/absent": {}, "/file": {}, "/file/x": {},
+		"/../../etc": {}} {
+		dir := t.TempDir()
+		err := CopyUp(list, from, dir)
+		if d := cmp.Diff(want, look(t, dir)); d != "" || err != nil {
+			t.Error(from, err, d)
+		}
+	}
+	dir := t.TempDir()
+	os.WriteFile(dir+"/mine", nil, 0o600)
+	if err := CopyUp(list, "/data", dir); err != nil ||
+		len(look(t, dir)) != 1 {
+		t.Error(err, look(t, dir))
+	}
+}

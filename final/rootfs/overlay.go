@@ -103,6 +103,11 @@ func openLayer(dir string) (int, error) {
 	return unix.Open(dir, pathOnly, 0)
 }
 
+// MountOverlay mounts the layers on path, for whoever calls.
+func MountOverlay(annotations map[string]string, path string) error {
+	return mountOverlay(annotations, path, openLayer)
+}
+
 // mountOverlay mounts the layers on path. They are named by open files: names
 // are free to have colons and commas then, and many fit into the one page that
 // mount(2) takes. userxattr keeps overlayfs's own marks where a user namespace
