@@ -15,7 +15,8 @@ import (
 
 func listCommands() []*cli.Command {
 	return []*cli.Command{psCommand(), inspectCommand(""), logsCommand(),
-		topCommand(), portCommand(), statsCommand(), eventsCommand()}
+		topCommand(), portCommand(), statsCommand(), eventsCommand(),
+		xrayCommand()}
 }
 
 const (

@@ -85,7 +85,8 @@ func store(t testing.TB) *image.Store {
 }
 
 // put makes an image with a layer for each text.
-func put(t testing.TB, s *image.Store, ref string, texts ...string) *image.Image {
+func put(t testing.TB, s *image.Store, ref string,
+	texts ...string) *image.Image {
 	t.Helper()
 	work, err := s.Begin()
 	if err != nil {
