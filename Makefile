@@ -104,6 +104,9 @@ cross: ## build for amd64 and arm64; prove static binaries and no cgo
 check-text: ## the tests of all text: snippets, transcripts, links
 	$(GO) test -count=1 ./docs
 
+mermaid: ## fetch Mermaid, with which the tests draw the diagrams
+	@$(SCRIPTS)/mermaid.sh
+
 mutants: build build-c rootfs ## break a line at a time; each must be noticed
 	$(GO) test -tags mutants ./docs -run TestMutants -timeout 60m -v
 
@@ -124,7 +127,7 @@ clean-host: ## remove what crashed steps left on this machine
 clean: ## remove what make made: bin/ rootfs/ .cache/
 	rm -rf bin rootfs .cache
 
-.PHONY: lint lint-staticcheck cross check-text mutants clean-host clean
+.PHONY: lint lint-staticcheck cross check-text mermaid mutants clean-host clean
 
 FORCE:
 

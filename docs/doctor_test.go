@@ -341,11 +341,12 @@ exit 0`}})
 func TestDoctorPrograms(t *testing.T) {
 	apt := map[string]string{"apt-get": "exit 1"}
 	d := examine(t, patient{fakes: apt, without: []string{"strace", "gcc",
-		"newuidmap", "shellcheck"}})
+		"newuidmap", "shellcheck", "chromium"}})
 	d.expect(t, "strace", "^warning .*apt-get install strace$")
 	d.expect(t, "gcc", "^warning .*apt-get install gcc libc6-dev$")
 	d.expect(t, "newuidmap", "^warning .*apt-get install uidmap$")
 	d.expect(t, "shellcheck", "^warning .*apt-get install shellcheck$")
+	d.expect(t, "chromium", "^warning .*apt-get install chromium$")
 
 	d = examine(t, patient{fakes: map[string]string{
 		"go": "echo go1.22.1"}})
@@ -364,13 +365,29 @@ func TestDoctorPrograms(t *testing.T) {
 // An ordinary user without sudo can run only the rootless steps.
 func TestDoctorUserWithoutSudo(t *testing.T) {
 	d := examine(t, patient{user: true, without: []string{"sudo"}})
-	d.expect(t, "root", "^missing .* is not root: install sudo")
+	d.expect(t, "root", "^missing .* is not root: install sudo .* run without$")
 	d.expectSteps(t, "01 02 03")
 	d = examine(t, patient{user: true, fakes: map[string]string{
 		"sudo": "exit 1"}})
 	d.expect(t, "root", "^ok sudo")
 	if strings.Contains(d.last, "01") {
 		t.Errorf("with sudo, step 01 runs: %q", d.last)
+	}
+}
+
+// Without a network a room has the Go modules already, or has not.
+func TestDoctorModules(t *testing.T) {
+	run := func(env string) string {
+		c := exec.Command("sh", "docs/scripts/doctor.sh")
+		c.Dir, c.Env = repoRoot, append(os.Environ(), env)
+		out, _ := c.CombinedOutput() // the status is not about this line
+		return string(out)
+	}
+	for env, want := range map[string]string{"LC_ALL=C": "ok +go modules +/",
+		"GOMODCACHE=" + t.TempDir(): "warning +go modules +not here yet"} {
+		if got := run(env); !regexp.MustCompile(want).MatchString(got) {
+			t.Errorf("%s: want %q in:\n%s", env, want, got)
+		}
 	}
 }
 

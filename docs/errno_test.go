@@ -47,6 +47,80 @@ func checkErrnoRows(p *page) (bad []problem) {
 	return bad
 }
 
+// TestErrnoPageIsComplete holds docs/errno.md against the chapters, the suites
+// and the programs: what one of them knows, the page has.
+func TestErrnoPageIsComplete(t *testing.T) {
+	p, err := readPage(repoRoot, "docs/errno.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range steps(repoRoot) {
+		for _, problem := range checkErrnoPage(p, step) {
+			t.Error(problem)
+		}
+	}
+}
+
+func checkErrnoPage(p *page, step string) (bad []problem) {
+	known := p.errnoRows(0, len(p.lines))
+	chapter, err := readPage(p.root, step+"/README.md")
+	if err != nil {
+		return []problem{{step, 1, err.Error()}}
+	}
+	first, last, _ := chapter.section("Errors you will meet")
+	for name, rows := range chapter.errnoRows(first, last) {
+		for _, row := range rows {
+			same := func(other string) bool {
+				for _, m := range testName.FindAllStringSubmatch(row, -1) {
+					top, _, _ := strings.Cut(m[1], "/")
+					if regexp.MustCompile("`" + top + "[`/][^)]*" + step).
+						MatchString(other) {
+						return true
+					}
+				}
+				return false
+			}
+			if !slices.ContainsFunc(known[name], same) {
+				bad = append(bad, problem{p.path, 1, fmt.Sprintf("%s of %s "+
+					"is missing: %s", name, step, row)})
+			}
+		}
+	}
+	files, _ := filepath.Glob(filepath.Join(p.root, step, "*.go"))
+	for _, file := range files {
+		text, _ := os.ReadFile(file)
+		for _, m := range quotedErrno.FindAllStringSubmatch(string(text), -1) {
+			if strerror(m[1]) != "" && known[m[1]] == nil {
+				bad = append(bad, problem{p.path, 1, fmt.Sprintf(
+					"%s is missing, which %s knows", m[1], file)})
+			}
+		}
+	}
+	return bad
+}
+
+// A suite expects "EPERM", a program has advice for "clone EPERM".
+var quotedErrno = regexp.MustCompile(`\b(E[A-Z0-9]{2,})"`)
+
+// errnoRows maps errnos, and "no errno", to the rows that have them.
+func (p *page) errnoRows(first, last int) map[string][]string {
+	rows := map[string][]string{}
+	for i := first; i < last; i++ {
+		row := cells(p.lines[i])
+		if p.inside[i] || !strings.HasPrefix(p.lines[i], "|") || len(row) < 3 {
+			continue
+		}
+		names := errnoName.FindAllString(row[0], -1)
+		if row[0] == "no errno" {
+			names = []string{row[0]}
+		}
+		for _, name := range names {
+			rows[name] = append(rows[name], p.lines[i])
+		}
+	}
+	return rows
+}
+
 func isErrnoPage(p *page) bool { return p.path == "docs/errno.md" }
 
 var (

@@ -66,6 +66,16 @@ func TestTranslatedUpdate(t *testing.T) {
 	}
 }
 
+// TestSkipShare holds the rule of one in ten.
+func TestSkipShare(t *testing.T) {
+	for skipped, want := range map[int]bool{0: false, 3: false, 4: true} {
+		if c := (&tally{total: 39, skipped: skipped}); want !=
+			c.tooManySkipped() {
+			t.Errorf("%d of %d: not %v", skipped, c.total, want)
+		}
+	}
+}
+
 // TestDeclarations finds declarations of every kind.
 func TestDeclarations(t *testing.T) {
 	for ref, want := range map[string]string{

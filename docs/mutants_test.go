@@ -12,15 +12,12 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"regexp"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // A mutant replaces old by new, once, in a file of a step; test is the one
@@ -59,11 +56,6 @@ var top, suites string
 func TestMutants(t *testing.T) {
 	top, _ = filepath.Abs("..")
 	suites = t.TempDir()
-	for _, s := range []os.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGQUIT} {
-		if signal.Ignored(s) { // in the background; but the suites send them
-			signal.Notify(make(chan os.Signal, 1), s)
-		}
-	}
 	// A mutant may leave cgroups behind, which are the machine's.
 	t.Cleanup(func() { run(t, "go", "run", "./docs/scripts/clean-host") })
 	only := regexp.MustCompile(os.Getenv("ONLY"))

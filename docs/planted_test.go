@@ -17,6 +17,10 @@ func readChecks(t *testing.T, p *page) (bad []problem) {
 	bad = append(bad, problems...)
 	bad = append(bad, checkLinks(p)...)
 	bad = append(bad, checkErrnoRows(p)...)
+	bad = append(bad, checkTargets(p)...)
+	if isErrnoPage(p) {
+		bad = append(bad, checkErrnoPage(p, "step02-bb")...)
+	}
 	if isChapter(p) {
 		bad = append(bad, checkChapter(p)...)
 	}
@@ -123,6 +127,10 @@ var plantedErrors = []planted{
 	{"a mount that stays", chapterPage, "$ echo b; echo a",
 		"$ mkdir m; mount -t tmpfs none m; echo b; echo a", chapterPage,
 		"left mounted"},
+	{"a file that stays", chapterPage, "$ echo b; echo a",
+		"$ touch file; echo b; echo a", chapterPage, "left behind: file"},
+	{"a shell left elsewhere", chapterPage, "$ echo b; echo a",
+		"$ cd /; echo b; echo a", chapterPage, "the shell is left in /"},
 	{"a shell that ends early", chapterPage, "$ seq 5\n", "$ exit; seq 5\n",
 		chapterPage, "no match"},
 	{"an unknown word", chapterPage, "console as=user", "console az=user",
@@ -139,6 +147,8 @@ var plantedErrors = []planted{
 		"../../README.md", chapterPage, "outside the repository"},
 	{"renamed heading elsewhere", "docs/errno.md", "# Errors", "# Faults",
 		chapterPage, "no heading #errors"},
+	{"target that is none", chapterPage, "Do it.", "Do `make it-step2 A=b`.",
+		chapterPage, "make it-step2: no such target"},
 	{"errno row without a test", chapterPage, "| `TestPart/no_such_name` |",
 		"| no |", chapterPage, "names no test"},
 	{"errno row with a missing test", chapterPage, "`TestPart/",
@@ -147,6 +157,10 @@ var plantedErrors = []planted{
 		"/no_such_thing", chapterPage, "no subtest"},
 	{"errno that the test does not know", chapterPage, "| ENOENT |",
 		"| EPERM |", chapterPage, "says nothing of EPERM"},
+	{"errno that the page of all lacks", "docs/errno.md", "| ENOENT |",
+		"| EPERM |", "docs/errno.md", "ENOENT of step02-bb is missing"},
+	{"errno that a program knows", "step02-bb/main.go", `return "hello"`,
+		`return "clone ENOSPC"`, "docs/errno.md", "ENOSPC is missing, which"},
 	{"errno that does not exist", chapterPage, "| ENOENT |",
 		"| ENOENTRY |", chapterPage, "not an errno"},
 	{"renamed test", "step02-bb/step_test.go", "func TestPart(",
@@ -171,10 +185,13 @@ var plantedErrors = []planted{
 		`"Read on" is missing`},
 	{"too few words", chapterPage, "word word word word word word word ",
 		"", chapterPage, "a chapter has 600 to 1400"},
+	{"too few commands", chapterPage, "console as=user",
+		"console skip=interactive", chapterPage,
+		"commands that run; a chapter has 8 or more"},
 	{"no time", chapterPage, "About 5 minutes", "Not long", chapterPage,
 		"minutes"},
 	{"no diagram", chapterPage, "```mermaid", "```text", chapterPage,
-		"no diagram"},
+		"no mermaid diagram"},
 	{"no question", chapterPage, "What will it say?", "It says.",
 		chapterPage, "no question"},
 	{"stale translation", chapterPage, "Do it.", "Do it now.", chinesePage,

@@ -348,7 +348,8 @@ func cleanCgroups(t *testing.T, tool, dead, alive string) {
 
 // ownHost gives this goroutine a network namespace of its own, and hides the
 // cgroups and /tmp, where tmp is instead: other suites may be at work. Its
-// thread ends with the goroutine.
+// thread ends with the goroutine, but the test removes its directories before
+// that: they have to be under their names again.
 func ownHost(t *testing.T, tmp string) {
 	t.Helper()
 	runtime.LockOSThread()
@@ -365,6 +366,11 @@ func ownHost(t *testing.T, tmp string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := unix.Unmount("/tmp", unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func cleanNetwork(t *testing.T, tool, dead, alive string) {

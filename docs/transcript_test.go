@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -187,7 +188,7 @@ func TestTranscripts(t *testing.T) {
 				func(t *testing.T) { b.test(t, count, slots) })
 		}
 	}
-	if count.skipped*10 > count.total && os.Getenv("ONLY") == "" {
+	if count.tooManySkipped() && os.Getenv("ONLY") == "" {
 		t.Errorf("%d of %d commands are marked skip=; one in ten may be",
 			count.skipped, count.total)
 	}
@@ -201,8 +202,11 @@ func (b *block) chosen() bool {
 	return only == "" || slices.Contains(b.needs, only)
 }
 
+func (t *tally) tooManySkipped() bool { return t.skipped*10 > t.total }
+
 func (t *tally) report(tb testing.TB) {
-	tb.Logf("%d commands in transcripts, %d run", t.total, t.run)
+	tb.Logf("%d commands in transcripts, %d run, %d marked skip=", t.total,
+		t.run, t.skipped)
 	for _, reason := range slices.Sorted(maps.Keys(t.notRun)) {
 		tb.Logf("%d not run: %s", t.notRun[reason], reason)
 	}
@@ -233,6 +237,7 @@ func (b *block) run(t testing.TB) (bad []problem) {
 	if err != nil {
 		return []problem{b.page.problem(b.line, "%v", err)}
 	}
+	before := inventory(o.dir)
 	sh, err := startShell(o)
 	if err != nil {
 		return []problem{b.page.problem(b.line, "cannot start: %v", err)}
@@ -262,10 +267,39 @@ func (b *block) run(t testing.TB) (bad []problem) {
 	if left := sh.mounted(o.dir); len(left) > 0 && len(bad) == 0 {
 		bad = append(bad, b.page.problem(b.line, "left mounted: %v", left))
 	}
+	at, err := sh.run("pwd", b.timeout)
+	if dir := strings.Join(at, ""); err == nil && dir != o.dir {
+		bad = append(bad, b.page.problem(b.line, "the shell is left in %s", dir))
+	}
 	if err := sh.end(); err != nil {
 		bad = append(bad, b.page.problem(b.line, "%v", err))
 	}
+	if len(bad) > 0 {
+		return bad // it may not have come as far as to clean up
+	}
+	for _, name := range inventory(o.dir) {
+		if !slices.Contains(before, name) {
+			bad = append(bad, b.page.problem(b.line, "left behind: %s", name))
+		}
+	}
 	return bad
+}
+
+// inventory lists what a block may not add to: the names at the repository's
+// top, but for what Git ignores, and whose the root filesystem is. A reader
+// types all blocks in one place, where one must not get in the next one's way.
+func inventory(dir string) (names []string) {
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if !ignored(e.Name()) {
+			names = append(names, e.Name())
+		}
+	}
+	if s, err := os.Stat(filepath.Join(dir, "rootfs")); err == nil {
+		names = append(names, fmt.Sprint("rootfs of user ",
+			s.Sys().(*syscall.Stat_t).Uid))
+	}
+	return names
 }
 
 func (b *block) shown() (lines []string) {

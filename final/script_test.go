@@ -26,16 +26,7 @@ import (
 // one that $MINIDOCKER names, or one built for them. Each has directories and a
 // network namespace of its own; when it has ended, nothing may be left.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
-		"minidocker": runProgram, "as": runAs, "pty": runTerminal})
-}
-
-func runProgram() {
-	program := os.Getenv("MINIDOCKER")
-	err := unix.Exec(program, append([]string{"minidocker"}, os.Args[1:]...),
-		os.Environ())
-	fmt.Fprintln(os.Stderr, program, err)
-	os.Exit(99)
+	testscript.Main(m, map[string]func(){"as": runAs, "pty": runTerminal})
 }
 
 // runAs is `as UID COMMAND...`, for the scripts of an ordinary user.
@@ -107,11 +98,20 @@ func setUp(env *testscript.Env, program, rootfs string) error {
 		os.Chmod(dir, 0o777) // the user of rootless.txtar goes there
 		dir = filepath.Dir(dir)
 	}
+	// By that name package start takes over, which is in this test as well.
+	err := os.MkdirAll(env.WorkDir+"/.bin", 0o755)
+	if err == nil {
+		err = os.Symlink(program, env.WorkDir+"/.bin/minidocker")
+	}
+	if err != nil {
+		return err
+	}
 	env.Setenv("MINIDOCKER", program)
 	env.Setenv("ROOTFS", rootfs)
 	env.Setenv("MINIDOCKER_ROOT", env.WorkDir+"/root")
 	env.Setenv("MINIDOCKER_STATE", env.WorkDir+"/state")
-	env.Setenv("PATH", env.Getenv("PATH")+":/usr/sbin:/sbin:/bin")
+	env.Setenv("PATH", env.WorkDir+"/.bin:"+
+		env.Getenv("PATH")+":/usr/sbin:/sbin:/bin")
 	env.Defer(func() {
 		for range 2 {
 			cmd := exec.Command("sh", "-c", `$MINIDOCKER ps -aq |

@@ -391,3 +391,12 @@ func TestNothingOutlivesRun(t *testing.T) {
 		}
 	})
 }
+
+// The program dies between clone(2) and prctl(2), by which the container asks
+// to be told.
+func TestOrphanEnds(t *testing.T) {
+	each(t, "run", func(t *testing.T, p program) {
+		needs(t, "root")
+		p.orphan(t, "run", "sleep", "1000")
+	})
+}

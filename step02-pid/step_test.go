@@ -116,15 +116,20 @@ func TestPIDInsideAndOutside(t *testing.T) {
 	})
 }
 
-// onlyChild waits until a process has a child.
+// onlyChild waits until a process has a child that is more than a copy of it:
+// another program, or in other namespaces. Go makes and ends such a copy to
+// find out what clone(2) can do.
 func onlyChild(t *testing.T, pid int) (child int) {
 	t.Helper()
 	eventually(t, fmt.Sprint("a child of ", pid), func() bool {
 		list := children(pid)
-		if len(list) == 1 {
-			child = list[0]
+		if len(list) != 1 {
+			return false
 		}
-		return len(list) == 1
+		child = list[0]
+		cmdline := fmt.Sprintf("/proc/%d/cmdline", child)
+		return ns(child, "uts") != ns(pid, "uts") || read(cmdline) !=
+			read(fmt.Sprintf("/proc/%d/cmdline", pid))
 	})
 	return child
 }
@@ -156,9 +161,9 @@ func TestNested(t *testing.T) {
 		got := status(command, "NSpid")
 		says := fmt.Sprintf("Parent[%s] - the container is PID %s",
 			status(second, "NSpid")[1], seen[1])
-		if !strings.Contains(r.stderr(), says) {
-			t.Errorf("the inner run did not say %q:\n%s", says, r.stderr())
-		}
+		eventually(t, "the inner run's "+says, func() bool {
+			return strings.Contains(r.stderr(), says)
+		})
 		// kill -0 asks whether there is such a process.
 		in := &running{container: init}
 		exec1(p, t, r, "kill", "-0", seen[1])
@@ -199,7 +204,7 @@ func gone(t *testing.T) {
 func zombies(pid int) (pids []int) {
 	for _, child := range processes() {
 		if slices.Equal(status(child, "PPid"), []string{strconv.Itoa(pid)}) &&
-			strings.HasPrefix(status(child, "State")[0], "Z") {
+			strings.Join(status(child, "State"), "") == "Z(zombie)" {
 			pids = append(pids, child)
 		}
 	}
@@ -774,5 +779,14 @@ func TestOrdinaryUserIsRefused(t *testing.T) {
 		user.refuses(t, 125, []string{"fd/0", "EPERM", "root"},
 			"exec", "/proc/self/fd/0", "true")
 		alive(t, r.container)
+	})
+}
+
+// The program dies between clone(2) and prctl(2), by which the container asks
+// to be told.
+func TestOrphanEnds(t *testing.T) {
+	each(t, "run", func(t *testing.T, p program) {
+		needs(t, "root")
+		p.orphan(t, "run", "sleep", "1000")
 	})
 }

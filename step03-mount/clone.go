@@ -29,19 +29,28 @@ func run(c *cli.Context) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Pdeathsig: unix.SIGKILL, Cloneflags: unix.CLONE_NEWUTS |
 			unix.CLONE_NEWPID | unix.CLONE_NEWIPC | unix.CLONE_NEWNS}
+	in, gate, err := os.Pipe()
+	cmd.ExtraFiles = []*os.File{in}
 	// A directory of the host's that is still open leads out of the container.
 	unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC)
-	if err := cmd.Start(); err != nil {
+	if err = cmp.Or(err, cmd.Start()); err != nil {
 		return failed("clone", "container", err)
 	}
 	say("Parent", fmt.Sprint("the container is PID ", cmd.Process.Pid))
 	defer say("Parent", "container exited!")
+	gate.WriteString("go")
 	return reap(cmd.Process.Pid)
 }
 
 // container is the other half of run, in the child: it sets the container up
-// and, being PID 1, stays to look after the command.
+// and, being PID 1, stays to look after the command. First it waits at the
+// gate, which a parent closes that died before prctl(2).
 func container(c *cli.Context) error {
+	gate := os.NewFile(3, "gate")
+	if n, _ := gate.Read(make([]byte, 2)); n != 2 {
+		return cli.Exit("", 125)
+	}
+	gate.Close()
 	say("Container", "inside the container!")
 	if err := cmp.Or(setNames(c), setMounts(c)); err != nil {
 		return err

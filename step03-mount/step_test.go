@@ -172,15 +172,20 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// onlyChild waits until a process has a child.
+// onlyChild waits until a process has a child that is more than a copy of it:
+// another program, or in other namespaces. Go makes and ends such a copy to
+// find out what clone(2) can do.
 func onlyChild(t *testing.T, pid int) (child int) {
 	t.Helper()
 	eventually(t, fmt.Sprint("a child of ", pid), func() bool {
 		list := children(pid)
-		if len(list) == 1 {
-			child = list[0]
+		if len(list) != 1 {
+			return false
 		}
-		return len(list) == 1
+		child = list[0]
+		cmdline := fmt.Sprintf("/proc/%d/cmdline", child)
+		return ns(child, "uts") != ns(pid, "uts") || read(cmdline) !=
+			read(fmt.Sprintf("/proc/%d/cmdline", pid))
 	})
 	return child
 }
@@ -1447,5 +1452,14 @@ func TestOrdinaryUserIsRefused(t *testing.T) {
 		user.stdin = held
 		user.refuses(t, 125, []string{"fd/0", "EPERM", "root"},
 			"exec", "/proc/self/fd/0", "true")
+	})
+}
+
+// The program dies between clone(2) and prctl(2), by which the container asks
+// to be told.
+func TestOrphanEnds(t *testing.T) {
+	each(t, "run", func(t *testing.T, p program) {
+		needs(t, "root")
+		p.orphan(t, "run", "sleep", "1000")
 	})
 }

@@ -292,6 +292,39 @@ func TestSetgroupsIsDenied(t *testing.T) {
 	})
 }
 
+// The order of the files, as the kernel wants it. Who has no capability over
+// the namespace above maps one id, his own, once; and a group only after
+// setgroups(2) is given up.
+func TestOrderOfTheMaps(t *testing.T) {
+	needs(t, "userns")
+	watch(t)
+	got, err := command(nobody, helper("maps")...).Output()
+	check(t, err)
+	equal(t, "answers", strings.Fields(string(got)), []string{
+		"gid_map", "EPERM", "setgroups", "OK", "gid_map", "OK",
+		"gid_map", "EPERM", "uid_map", "EPERM", "uid_map", "OK"})
+}
+
+// The helper maps writes the maps of a child that it makes.
+func init() {
+	helpers["maps"] = func([]string) {
+		c := command(os.Getuid(), "sleep", "1000")
+		c.SysProcAttr.Cloneflags = unix.CLONE_NEWUSER
+		c.SysProcAttr.Pdeathsig = unix.SIGKILL
+		if c.Start() != nil {
+			os.Exit(1)
+		}
+		defer c.Process.Kill()
+		own := fmt.Sprintf("0 %d 1", os.Getuid())
+		for _, row := range [][2]string{{"gid_map", own}, {"setgroups", "deny"},
+			{"gid_map", own}, {"gid_map", own}, {"uid_map", "0 0 1"},
+			{"uid_map", own}} {
+			file := fmt.Sprintf("/proc/%d/%s", c.Process.Pid, row[0])
+			fmt.Println(row[0], name(os.WriteFile(file, []byte(row[1]), 0)))
+		}
+	}
+}
+
 // ranges maps a thousand ids from base on.
 func ranges(base int) []string {
 	m := fmt.Sprintf("0:%d:1000", base)
@@ -1628,5 +1661,14 @@ func TestBadInput(t *testing.T) {
 			"--hostname", long, "true")
 		p.refuses(t, 125, []string{"setdomainname", long, "EINVAL"}, "run",
 			"--domainname", long, "true")
+	})
+}
+
+// The program dies between clone(2) and prctl(2), by which the container asks
+// to be told.
+func TestOrphanEnds(t *testing.T) {
+	each(t, "run", func(t *testing.T, p program) {
+		needs(t, "root")
+		p.orphan(t, "run", "sleep", "1000")
 	})
 }

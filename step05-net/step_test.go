@@ -1311,3 +1311,12 @@ func TestVethInC(t *testing.T) {
 		gone(t)
 	})
 }
+
+// The program dies between clone(2) and prctl(2), by which the container asks
+// to be told.
+func TestOrphanEnds(t *testing.T) {
+	each(t, "none", func(t *testing.T, p program) {
+		needs(t, "root")
+		p.orphan(t, "run", "--network", "none", "sleep", "1000")
+	})
+}

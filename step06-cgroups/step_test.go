@@ -1125,3 +1125,12 @@ func TestHoleSharedRootfs(t *testing.T) {
 		equal(t, "the host", strings.TrimSpace(read(root+"/etc/motd")), secret)
 	})
 }
+
+// The program dies between clone(2) and prctl(2), by which the container asks
+// to be told. The janitor kills only whom a cgroup holds.
+func TestOrphanEnds(t *testing.T) {
+	each(t, "namespace", func(t *testing.T, p program) {
+		needs(t, "root")
+		p.orphan(t, "run", "sleep", "1000")
+	})
+}

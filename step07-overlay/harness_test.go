@@ -50,12 +50,27 @@ func TestMain(m *testing.M) {
 	}
 	status := 1
 	if err == nil {
+		hear()
 		status = m.Run()
 	} else {
 		fmt.Fprintln(os.Stderr, "harness:", err)
 	}
 	os.RemoveAll(work)
 	os.Exit(status)
+}
+
+// hear lets the commands that we start hear signals. A shell ignores SIGINT for
+// what it puts in the background, nohup(1) ignores SIGHUP. Both are inherited,
+// and a command cannot trap what was ignored when it began. A handler that
+// does nothing ignores as well, but does not survive execve(2).
+func hear() {
+	mask := strings.Join(status(us, "SigIgn"), "")
+	ignored, _ := strconv.ParseUint(mask, 16, 64)
+	for _, s := range []syscall.Signal{unix.SIGHUP, unix.SIGINT} {
+		if ignored>>(s-1)&1 == 1 {
+			signal.Notify(make(chan os.Signal, 1), s)
+		}
+	}
 }
 
 // prepare builds and copies the programs, once: enterStage starts us again.
@@ -469,6 +484,52 @@ func (p program) dies(t *testing.T, s syscall.Signal, args ...string) {
 	})
 }
 
+// orphan kills the program when it has made the container and sleeps, before
+// the container has done anything. For a tracer a process begins with a stop,
+// see ptrace(2); at the end this one goes on.
+func (p program) orphan(t *testing.T, args ...string) {
+	t.Helper()
+	runtime.LockOSThread() // one thread is the tracer
+	defer runtime.UnlockOSThread()
+	c := command(p.uid, p.argv(args...)...)
+	c.SysProcAttr.Ptrace = true
+	check(t, c.Start())
+	parent, container := c.Process.Pid, 0
+	next := func() (pid int, ws unix.WaitStatus) { // what the tracer hears
+		pid, _ = unix.Wait4(-1, &ws, unix.WALL|unix.WNOHANG, nil)
+		if pid > 0 && ws.Stopped() && ns(pid, "uts") != ns(us, "uts") {
+			container = pid
+		} else if pid > 0 && ws.Stopped() {
+			unix.PtraceCont(pid, 0)
+		}
+		return pid, ws
+	}
+	_, err := unix.Wait4(parent, nil, unix.WALL, nil) // its execve(2)
+	check(t, err)
+	check(t, unix.PtraceSetOptions(parent, unix.PTRACE_O_TRACECLONE|
+		unix.PTRACE_O_TRACEFORK|unix.PTRACE_O_TRACEVFORK))
+	check(t, unix.PtraceCont(parent, 0))
+	still := 0 // a moment of sleep may be for the disk
+	eventually(t, "a container, and a parent that waits", func() bool {
+		next()
+		state := strings.Join(append(status(parent, "State"), "Z"), "")
+		if still++; container == 0 || !strings.ContainsAny(state[:1], "SD") {
+			still = 0
+		}
+		return still == 30
+	})
+	check(t, unix.Kill(parent, unix.SIGKILL))
+	eventually(t, "the parent's end", func() bool {
+		pid, ws := next()
+		return pid == parent && ws.Signaled()
+	})
+	check(t, unix.PtraceDetach(container))
+	eventually(t, "the container's end", func() bool {
+		next() // a janitor may be there
+		return len(tagged(seen.tag)) == 0
+	})
+}
+
 const patience = 30 * time.Second // 8 suites may share two slow cores
 
 func eventually(t *testing.T, what string, f func() bool) {
@@ -671,4 +732,4 @@ func same(t *testing.T, what string, before []string) {
 
 // No step needs all of the above.
 var _ = []any{copyRootfs, differ, children, status, program.dies,
-	program.as, program.must, program.refuses}
+	program.as, program.must, program.refuses, program.orphan}

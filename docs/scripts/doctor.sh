@@ -15,10 +15,13 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 
 ok() { printf 'ok       %-24s %s\n' "$1" "$2"; }
-warning() { printf 'warning  %-24s %s\n' "$1" "$2"; }
-missing() { # STEPS NAME FIX
-	printf 'missing  %-24s %s\n' "$2" "$3"
-	broken="$broken $1"
+warning() { # NAME TEXT...
+	name=$1; shift
+	printf 'warning  %-24s %s\n' "$name" "$*"
+}
+missing() { # STEPS NAME FIX...
+	broken="$broken $1" name=$2; shift 2
+	printf 'missing  %-24s %s\n' "$name" "$*"
 }
 
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -308,6 +311,7 @@ tools() {
 	tool make make 'for everything'
 	tool strace strace 'for make trace-stepN'
 	tool shellcheck shellcheck 'for make lint'
+	tool chromium chromium 'for the tests of pictures'
 	tool "qemu-system-$(uname -m)" qemu-system 'for make test-vm'
 	if have pasta; then ok pasta "$(command -v pasta)"
 	else tool slirp4netns slirp4netns "for a user's network of minidocker"; fi
@@ -326,6 +330,17 @@ golang() {
 			"$version, 1.24 is needed: https://go.dev/dl"
 	else
 		ok go "$version"
+		modules
+	fi
+}
+
+modules() { # are they on this machine, or would a build have to fetch them?
+	if [ ! -e go.mod ]; then return; fi
+	if GOPROXY=off go list -deps -test ./... >/dev/null 2>&1; then
+		ok 'go modules' "$(go env GOMODCACHE)"
+	else
+		warning 'go modules' 'not here yet: make build, with a network, or' \
+			'GOPROXY (docs/instructor.md)'
 	fi
 }
 

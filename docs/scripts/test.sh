@@ -47,7 +47,8 @@ finals() {
 	case $1 in
 	all | final)
 		if [ -d final ]; then
-			find final -name '*_test.go' ! -path '*/buildkit/*' -printf '%h\n' | sort -u
+			find final -name '*_test.go' ! -path '*/buildkit/*' \
+				-printf '%h\n' | sort -u
 		fi
 		;;
 	final/*) echo "${1%/}" ;;

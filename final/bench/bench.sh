@@ -3,7 +3,8 @@
 # beside what is installed of floor (the least: floor.c), runc, crun, bwrap,
 # unshare, podman and docker. make bench has built the programs.
 #   RUNS=30         runs of each command      MANY=200   containers in a row
-#   ONLY='run exec' some of: run net exec runtime many memory tcp build
+#   ONLY='run exec' some of: run net exec runtime many memory tcp pull commit
+#                   build
 #   PEERS='runc'    only these peers
 # Everybody's storage is in one directory that goes at the end; dockerd, podman
 # and minidocker have a network namespace of their own, so that nothing of the
@@ -12,7 +13,7 @@ set -euo pipefail
 
 top=$PWD
 runs=${RUNS:-30} many=${MANY:-200}
-only=${ONLY:-run net exec runtime many memory tcp build}
+only=${ONLY:-run net exec runtime many memory tcp pull commit build}
 peers=${PEERS:-runc crun bwrap unshare podman docker}
 export PATH=$PATH:/usr/sbin:/sbin:/usr/local/bin
 
@@ -39,7 +40,14 @@ podman+=" --tmpdir $work/podman-tmp --cgroup-manager cgroupfs"
 if command -v runc >/dev/null; then podman+=" --runtime $(command -v runc)"; fi
 docker="docker -H unix://$work/docker.sock"
 daemon=
+registries=()
 id=bench-$$
+# The cgroups that the other engines make for all of theirs, and leave behind.
+parents() {
+	find /sys/fs/cgroup -maxdepth 2 -type d \
+		\( -name docker -o -name libpod_parent \)
+}
+before=$(parents)
 cleanup() {
 	set +e
 	{
@@ -53,7 +61,11 @@ cleanup() {
 			kill "$daemon"
 			wait "$daemon"
 		fi
+		kill "${registries[@]}"
 		findmnt -rno TARGET | grep "^$work" | sort -r | xargs -r umount -l
+		parents | grep -vxF "$before" | while read -r dir; do
+			find "$dir" -depth -type d -exec rmdir {} \;
+		done
 	} >/dev/null 2>&1
 	rm -rf "$work"
 }
@@ -296,7 +308,7 @@ leftovers() {
 }
 if wants many && [ -n "$have_mini" ]; then
 	echo "$id" >"$work/ids"
-	before=$(leftovers)
+	clean=$(leftovers)
 	for ((i = 1; i <= many; i++)); do
 		start=$EPOCHREALTIME
 		$mini run -d --network none --name "$id-$i" bench sleep 100000 \
@@ -309,11 +321,11 @@ if wants many && [ -n "$have_mini" ]; then
 	last=$(tail -10 "$work/many" | sort -n | sed -n 5p)
 	row "start of number $many, us" 'the first' "$last" "$first" '<= 1.3'
 	for ((i = 1; i <= many; i++)); do $mini rm -f "$id-$i" >/dev/null; done
-	if [ "$(leftovers)" = "$before" ]; then
+	if [ "$(leftovers)" = "$clean" ]; then
 		note "all $many removed, nothing left"
 	else
 		note "LEFT: " "$(paste -sd' ' <<<"$(leftovers)")" instead of \
-			"$(paste -sd' ' <<<"$before")"
+			"$(paste -sd' ' <<<"$clean")"
 	fi
 fi
 
@@ -339,6 +351,120 @@ if wants tcp && [ -n "$have_mini" ]; then
 	if has docker; then
 		row 'TCP, MiB a second' docker "$ours" "$(tcp $docker run)" '>= 1.0'
 	fi
+fi
+
+# timed COMMAND...: how many microseconds it takes once.
+timed() {
+	local start=$EPOCHREALTIME stop
+	"$@" >/dev/null 2>"$work/err" || tail -n 1 "$work/err" >&2
+	stop=$EPOCHREALTIME
+	echo $((${stop/./} - ${start/./}))
+}
+# peak COMMAND...: how many KiB of memory it has had.
+peak() {
+	python3 -c 'if 1:
+		import resource, subprocess, sys
+		subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)
+		print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' "$@"
+}
+median() { sort -n "$1" | awk '{ v[NR] = $1 } END { print v[int(NR / 2 + 1)] }'; }
+
+# An image of five layers, 40 MB each, of this machine's files.
+registry=127.0.0.1:5000
+five() {
+	find /usr/lib /usr/share /usr/bin -xdev -type f -size -4000k \
+		-printf '%s .%p\n' | LC_ALL=C sort -k2 | awk -v to="$work/files" '{
+			size += $1
+			n = int(size / 40e6) + 1
+			if (n > 5) exit
+			sub(/^[0-9]+ /, "")
+			print >(to n) }'
+	$mini create --name "$id-five" --network none bench true
+	for n in 1 2 3 4 5; do
+		tar -C / -cf - -T "$work/files$n" | $mini cp - "$id-five:/"
+		if [ "$n" = 1 ]; then
+			$mini export "$id-five" | $mini import - "$registry/five"
+		else
+			$mini commit "$id-five" "$registry/five"
+		fi
+		$mini rm "$id-five"
+		$mini create --name "$id-five" --network none "$registry/five" true
+	done
+	$mini rm "$id-five"
+	$mini push -q "$registry/five"
+	$mini rmi "$registry/five"
+}
+serve() { # COMMAND...: in front of the registry
+	cat >"$work/registry.yml" <<-END
+		version: 0.1
+		log: {level: error, accesslog: {disabled: true}}
+		storage: {filesystem: {rootdirectory: $work/registry}}
+		http: {addr: $registry}
+	END
+	"$@" docker-registry serve "$work/registry.yml" >/dev/null 2>&1 &
+	registries+=($!)
+	until "$@" bash -c "</dev/tcp/${registry/:/\/}" 2>/dev/null; do
+		sleep 0.1
+	done
+}
+if wants pull && [ -n "$have_mini" ]; then
+	if ! command -v docker-registry >/dev/null; then
+		note 'pull: docker-registry is not installed'
+	else
+		serve env
+		five >/dev/null
+		list="mini"
+		if has podman; then list+=" podman"; fi
+		if has docker; then
+			list+=" docker"
+			serve nsenter -t "$daemon" -n
+		fi
+		for ((i = 0; i < (runs < 10 ? runs : 10); i++)); do
+			for p in $list; do
+				more=
+				if [ "$p" = podman ]; then more=--tls-verify=false; fi
+				sync
+				# shellcheck disable=SC2086 # words
+				timed ${!p} pull -q $more "$registry/five" >>"$work/pull-$p"
+				${!p} rmi "$registry/five" >/dev/null
+			done
+		done
+		for p in ${list#mini}; do
+			row 'pull of 200 MB, us' "$p" "$(median "$work/pull-mini")" \
+				"$(median "$work/pull-$p")" '<= 0.8'
+		done
+		# shellcheck disable=SC2086 # words
+		row 'pull, peak KiB' '64 MiB' "$(peak $mini pull "$registry/five")" \
+			65536 '<= 1'
+		$mini rmi "$registry/five" >/dev/null
+	fi
+fi
+
+# An upper directory of 10,000 files.
+# shellcheck disable=SC2016 # the container's shell expands it
+fill='i=0; while [ $i -lt 100 ]; do mkdir -p /d/$i; j=0
+while [ $j -lt 100 ]; do echo $i $j >/d/$i/$j; j=$((j + 1)); done
+i=$((i + 1)); done'
+if wants commit && [ -n "$have_mini" ]; then
+	$mini run --name "$id-fill" --network none bench sh -c "$fill"
+	list="mini"
+	if has podman; then
+		list+=" podman"
+		$podman_run --name "$id-fill" --network none bench sh -c "$fill"
+	fi
+	for ((i = 0; i < (runs < 10 ? runs : 10); i++)); do
+		for p in $list; do
+			sync
+			# shellcheck disable=SC2086 # words
+			timed ${!p} commit "$id-fill" filled >>"$work/commit-$p"
+			${!p} rmi filled >/dev/null
+		done
+	done
+	for p in ${list#mini}; do
+		row 'commit of 10,000 files, us' "$p" \
+			"$(median "$work/commit-mini")" "$(median "$work/commit-$p")" \
+			'<= 0.5'
+	done
 fi
 
 # The same Dockerfile for all: 12 RUNs, each a layer. What is cached is what was
@@ -377,9 +503,6 @@ if wants build && [ -n "$have_mini" ]; then
 		COPY --from=one /second /third
 	END
 	# shellcheck disable=SC2086 # words
-	peak=$(python3 -c 'import resource, subprocess, sys
-subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' \
-		$mini build --network none "$work/context")
-	row 'build, peak KiB' '64 MiB' "$peak" 65536 '<= 1'
+	row 'build, peak KiB' '64 MiB' "$(peak $mini build --network none \
+		"$work/context")" 65536 '<= 1'
 fi

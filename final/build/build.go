@@ -19,6 +19,7 @@ import (
 	"container-workshop/final/dockerfile"
 	"container-workshop/final/engine"
 	"container-workshop/final/image"
+	"container-workshop/final/reference"
 )
 
 // Options are what `build` was asked.
@@ -57,7 +58,7 @@ func Build(ctx context.Context, e *engine.Engine, o Options) (*image.Image,
 	b := &builder{Options: o, engine: e, unused: map[string]bool{},
 		slots: make(chan struct{}, max(2, runtime.NumCPU()))}
 	for _, tag := range o.Tags {
-		if _, err := image.ParseRef(tag); err != nil {
+		if _, err := reference.Parse(tag); err != nil {
 			return nil, fmt.Errorf("invalid tag %q: %w", tag, err)
 		}
 	}
@@ -277,9 +278,13 @@ func (b *builder) run(ctx context.Context, target *stage) error {
 func (b *builder) imageOf(name string) (*image.Image, error) {
 	img, err := b.store.Get(name)
 	if errors.As(err, new(*image.NotFound)) && b.Pull != nil {
-		if err = b.Pull(name); err == nil {
+		if b.Pull(name) == nil { // it has said itself why not
 			img, err = b.store.Get(name)
 		}
 	}
-	return img, engine.ImageError(err)
+	var missing *image.NotFound
+	if errors.As(err, &missing) {
+		err = fmt.Errorf("unable to find image '%s' locally", missing.Name)
+	}
+	return img, err
 }

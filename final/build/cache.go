@@ -1,6 +1,7 @@
 package build
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -27,20 +28,23 @@ func (b *builder) loadCache() error {
 	}
 	list, err := b.store.List()
 	for _, img := range list {
+		if len(img.Steps) == 0 {
+			continue
+		}
 		history := img.Config.History
 		first := len(history) - len(img.Steps)
-		diffs := img.Config.RootFS.DiffIDs
+		_, parts, bad := b.store.Parts(img)
+		if err = cmp.Or(err, bad); bad != nil {
+			continue
+		}
 		layer := 0
 		for n, h := range history {
 			c := cached{}
 			if h.Created != nil {
 				c.created = *h.Created
 			}
-			if !h.EmptyLayer && layer < len(diffs) &&
-				layer < len(img.Blobs) {
-				c.layer = &image.Layer{Blob: img.Blobs[layer],
-					DiffID: diffs[layer]}
-				c.dir = img.Layers[layer]
+			if !h.EmptyLayer && layer < len(parts) {
+				c.layer, c.dir = parts[layer], img.Layers[layer]
 				layer++
 			}
 			if n < first || first < 0 {

@@ -142,9 +142,8 @@ func (s *stage) begins(ctx context.Context) (err error) {
 	c := &s.config.Config
 	c.Labels, c.Volumes = maps.Clone(c.Labels), maps.Clone(c.Volumes)
 	c.ExposedPorts = maps.Clone(c.ExposedPorts)
-	for n, id := range img.Config.RootFS.DiffIDs {
-		s.layers = append(s.layers, &image.Layer{Blob: img.Blobs[n],
-			DiffID: id})
+	if _, s.layers, err = s.store.Parts(img); err != nil {
+		return err
 	}
 	s.key = img.ID
 	s.say(" ---> %.12s", strings.TrimPrefix(img.ID, "sha256:"))

@@ -69,8 +69,7 @@ func Parse(list []string) (mask uint64, err error) {
 }
 
 // Warnings names what of c cannot be had: capabilities that we or this kernel
-// do not know, and ambient ones that are not also permitted and inheritable.
-// OCI wants a warning and no error for them.
+// do not know. OCI wants a warning and no error for them.
 func Warnings(c *specs.LinuxCapabilities) (text []string) {
 	if c == nil {
 		return nil
@@ -81,11 +80,6 @@ func Warnings(c *specs.LinuxCapabilities) (text []string) {
 		if known([]string{name}) == 0 && !slices.Contains(text, line) {
 			text = append(text, line)
 		}
-	}
-	may := known(c.Permitted) & known(c.Inheritable)
-	for _, name := range Names(known(c.Ambient) &^ may) {
-		text = append(text, "capability "+name+
-			": not ambient without being permitted and inheritable")
 	}
 	return text
 }

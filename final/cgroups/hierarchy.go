@@ -3,40 +3,40 @@ package cgroups
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"os"
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
 
 // V2 tells whether this machine has version 2 alone.
 func V2() bool {
-	found := hierarchies()
-	return len(found) == 1 && found[""] != ""
+	return len(hierarchies()) == 1 && hierarchies()[""] != ""
 }
 
 // Controllers are the roots of the hierarchies by controller; the key of
 // version 2 is "", beside the controllers that it has.
 func Controllers() map[string]string {
-	found := hierarchies()
+	found := maps.Clone(hierarchies())
 	for _, name := range words(found[""] + "/cgroup.controllers") {
 		found[name] = found[""]
 	}
 	return found
 }
 
-const controllers = "cpu cpuacct cpuset memory devices freezer blkio pids " +
-	"hugetlb net_cls net_prio perf_event rdma misc"
+var controllers = strings.Fields("cpu cpuacct cpuset memory devices freezer " +
+	"blkio pids hugetlb net_cls net_prio perf_event rdma misc")
 
 // hierarchies finds the mount points: for version 1 by controller, for version
 // 2 as "". Version 1 names its controllers, among other things, in the options
-// of the mount; see proc_pid_mountinfo(5).
-func hierarchies() map[string]string {
+// of the mount; see proc_pid_mountinfo(5). They stay as they are while we run.
+var hierarchies = sync.OnceValue(func() map[string]string {
 	found := map[string]string{}
-	text, _ := os.ReadFile("/proc/self/mountinfo")
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(read("/proc/self/mountinfo")) {
 		before, after, ok := strings.Cut(strings.TrimSpace(line), " - cgroup")
 		if !ok {
 			continue
@@ -47,13 +47,13 @@ func hierarchies() map[string]string {
 		options := after[strings.LastIndex(after, " ")+1:]
 		for name := range strings.SplitSeq(options, ",") {
 			if found[name] == "" && (strings.HasPrefix(name, "name=") ||
-				slices.Contains(strings.Fields(controllers), name)) {
+				slices.Contains(controllers, name)) {
 				found[name] = strings.Fields(before)[4]
 			}
 		}
 	}
 	return found
-}
+})
 
 // cgroupPath is where a container's cgroup is, below the root of a hierarchy.
 // systemd's form is SLICE:PREFIX:NAME; the slice a-b.slice lies in a.slice. The

@@ -2,11 +2,9 @@ package cli
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
 
@@ -14,7 +12,6 @@ import (
 	"container-workshop/final/engine"
 
 	"github.com/urfave/cli/v2"
-	"golang.org/x/sys/unix"
 )
 
 func buildCommand() *cli.Command {
@@ -42,8 +39,8 @@ func buildCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			ctx, stop := signal.NotifyContext(context.Background(),
-				unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
+			o.Pull = func(name string) error { return fetch(e, name) }
+			ctx, stop := interruptible()
 			defer stop()
 			img, err := build.Build(ctx, e, o)
 			if err != nil && ctx.Err() != nil {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"container-workshop/final/arguments"
 	"container-workshop/final/engine"
 
 	"github.com/urfave/cli/v2"
@@ -29,16 +30,20 @@ func Main(args []string) int {
 	if filepath.Base(args[0]) == "minirunc" {
 		return runtimeMain(args)
 	}
-	args, err := normalise(app, args)
+	args, err := arguments.Normalise(app, args)
 	if err == nil {
-		err = app.Run(args)
+		return report(app.Run(args))
 	}
-	return report(err)
+	code := 1
+	if last := args[len(args)-1]; last == "run" || last == "exec" {
+		code = 125
+	}
+	return report(&status{err, code})
 }
 
 func app() *cli.App {
-	containers := slices.Concat(runCommands(), lifeCommands(), listCommands())
-	images := imageCommands()
+	containers := slices.Concat(runCommands(), lifeCommands(), listCommands(),
+		fileCommands())
 	return &cli.App{Name: program, Version: Version, HideHelpCommand: true,
 		Usage:                     "run containers, without a daemon",
 		DisableSliceFlagSeparator: true, UseShortOptionHandling: true,
@@ -56,10 +61,11 @@ func app() *cli.App {
 			}
 			return cli.ShowAppHelp(c)
 		},
-		Commands: slices.Concat(containers, images, systemCommands(),
+		Commands: slices.Concat(containers, imageCommands(false),
+			systemCommands(),
 			[]*cli.Command{
 				group("container", "containers", containers),
-				group("image", "images", images),
+				group("image", "images", imageCommands(true)),
 				group("network", "networks", networkCommands()),
 				group("volume", "volumes", volumeCommands()),
 				runtimeCommand()})}
@@ -169,103 +175,4 @@ func eachContainer(c *cli.Context, e *engine.Engine,
 		}
 		return err
 	})
-}
-
-// normalise puts arguments as this library wants them where Docker's takes
-// more: options after names, values without a space (-p80:80, -n5).
-func normalise(app *cli.App, args []string) ([]string, error) {
-	out, rest := args[:1:1], args[1:]
-	flags, commands := app.Flags, app.Commands
-	for {
-		var names []string
-		var err error
-		// Where a command follows, and where one for the container does, the
-		// options end with the first other word.
-		stop := len(commands) > 0 || slices.Contains([]string{"run", "create",
-			"exec", "top"}, out[len(out)-1])
-		var options []string
-		options, names, err = split(flags, rest, stop)
-		if err != nil {
-			last := out[len(out)-1]
-			err = fmt.Errorf("%w: see %s --help", err, last)
-			code := 1
-			if last == "run" || last == "exec" {
-				code = 125
-			}
-			return nil, &status{err, code}
-		}
-		out = append(out, options...)
-		i := -1
-		if len(names) > 0 {
-			i = slices.IndexFunc(commands, func(c *cli.Command) bool {
-				return c.HasName(names[0])
-			})
-		}
-		if i < 0 || commands[i].Name == "runtime" {
-			if i < 0 && len(names) > 0 {
-				out = append(out, "--")
-			}
-			return append(out, names...), nil
-		}
-		out = append(out, names[0])
-		flags, commands = commands[i].Flags, commands[i].Subcommands
-		rest = names[1:]
-	}
-}
-
-// split separates options with their values from other words.
-func split(flags []cli.Flag, args []string, stop bool) (options,
-	names []string, err error) {
-	takes := map[string]bool{"help": false, "version": false,
-		"generate-bash-completion": false}
-	for _, flag := range flags {
-		_, yes := flag.(*cli.BoolFlag)
-		for _, name := range flag.Names() {
-			takes[name] = !yes
-		}
-	}
-	for len(args) > 0 {
-		arg := args[0]
-		args = args[1:]
-		name, long := strings.CutPrefix(arg, "--")
-		switch {
-		case arg == "--":
-			return options, append(names, args...), nil
-		case !strings.HasPrefix(arg, "-") || arg == "-":
-			names = append(names, arg)
-			if stop {
-				return options, append(names, args...), nil
-			}
-			continue
-		case !long:
-			for name = arg[1:]; len(name) > 1 && !takes[name[:1]] &&
-				name[1] != '='; name = name[1:] {
-				if _, known := takes[name[:1]]; !known {
-					break
-				}
-				options = append(options, "-"+name[:1])
-			}
-			if _, known := takes[name[:1]]; !known {
-				return nil, nil, fmt.Errorf("unknown shorthand flag: %q in %s",
-					name[:1], arg)
-			}
-			if value := strings.TrimPrefix(name[1:], "="); len(name) > 1 {
-				options = append(options, "-"+name[:1]+"="+value)
-				continue
-			}
-			arg = "-" + name
-		}
-		name, _, _ = strings.Cut(name, "=")
-		if _, known := takes[name]; !known {
-			return nil, nil, fmt.Errorf("unknown flag: %s", arg)
-		}
-		options = append(options, arg)
-		if takes[name] && !strings.Contains(arg, "=") {
-			if len(args) == 0 {
-				return nil, nil, fmt.Errorf("flag needs an argument: %s", arg)
-			}
-			options, args = append(options, args[0]), args[1:]
-		}
-	}
-	return options, names, nil
 }

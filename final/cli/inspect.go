@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"container-workshop/final/engine"
@@ -123,10 +124,24 @@ func inspectImage(e *engine.Engine, name string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return object{"Id": img.ID, "RepoTags": img.Refs, "Size": img.Size,
-		"Created": img.Config.Created, "Os": img.Config.OS,
-		"Architecture": img.Config.Architecture, "Config": img.Config.Config,
-		"RootFS": img.Config.RootFS, "Digest": img.Digest}, nil
+	tags, digests := []string{}, []string{}
+	for _, ref := range img.Refs {
+		name, tag := cutTag(ref)
+		if tag != "<none>" {
+			tags = append(tags, ref)
+		}
+		digests = append(digests, name+"@"+img.Digest)
+	}
+	slices.Sort(digests)
+	config := img.Config
+	return object{"Id": img.ID, "RepoTags": tags, "Size": img.Size,
+		"RepoDigests": slices.Compact(digests), "Author": config.Author,
+		"Created": config.Created, "Os": config.OS,
+		"Architecture": config.Architecture, "Variant": config.Variant,
+		"Config": config.Config, "RootFS": object{"Type": config.RootFS.Type,
+			"Layers": config.RootFS.DiffIDs},
+		"Digest": img.Digest, "GraphDriver": object{"Name": "overlay2",
+			"Data": object{"Layers": img.Layers}}}, nil
 }
 
 func inspectNetwork(e *engine.Engine, name string) (any, error) {

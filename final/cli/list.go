@@ -1,16 +1,13 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"container-workshop/final/engine"
-	"container-workshop/final/image"
 
 	"github.com/docker/go-units"
 	"github.com/urfave/cli/v2"
@@ -18,7 +15,8 @@ import (
 
 func listCommands() []*cli.Command {
 	return []*cli.Command{psCommand(), inspectCommand(""), logsCommand(),
-		topCommand(), portCommand(), statsCommand(), eventsCommand()}
+		topCommand(), portCommand(), statsCommand(), eventsCommand(),
+		xrayCommand()}
 }
 
 const (
@@ -170,98 +168,4 @@ func statsRow(c *cli.Context, b *engine.Container, s, old engine.Sample) row {
 		"NetIO":   size(s.Received) + " / " + size(s.Sent),
 		"BlockIO": size(s.BlockIn) + " / " + size(s.BlockOut),
 		"PIDs":    strconv.FormatUint(s.Pids, 10)}
-}
-
-func imageCommands() []*cli.Command {
-	var o image.ImportOptions
-	return []*cli.Command{buildCommand(),
-		command("images", "[NAME]", "list images", 0, 1, listFlags(
-			"reference label dangling",
-			yes(nil, "all,a", "all of them"), yes(nil, "digests", "and those")),
-			listImages),
-		command("import", "FILE|DIR|- [NAME]", "make an image of a root file "+
-			"system", 1, 2, []cli.Flag{
-			many(&o.Changes, "change,c", "Dockerfile `INSTRUCTION`: CMD sh"),
-			text(&o.Message, "message,m", "`TEXT` for the history"),
-			text(&o.Platform, "platform", "`OS/ARCH`")},
-			func(c *cli.Context, e *engine.Engine) error {
-				store, err := e.Images()
-				if err != nil {
-					return err
-				}
-				r, err := image.Source(c.Args().First(), os.Stdin)
-				if err != nil {
-					return err
-				}
-				defer r.Close()
-				o.Ref = c.Args().Get(1)
-				img, err := store.Import(r, o)
-				if err == nil {
-					fmt.Println(img.ID)
-					e.Event("image", "import", img.ID, "name", o.Ref)
-				}
-				return err
-			}),
-		command("rmi", "IMAGE...", "remove images", 1, -1, []cli.Flag{
-			yes(nil, "force,f", "also one that stopped containers use")},
-			func(c *cli.Context, e *engine.Engine) error {
-				store, err := e.Images()
-				for _, name := range c.Args().Slice() {
-					if store == nil {
-						break
-					}
-					lines, bad := store.Remove(name, c.Bool("force"),
-						e.ImageUser)
-					for _, line := range lines {
-						fmt.Println(line)
-					}
-					err = errors.Join(err, bad)
-				}
-				return err
-			}),
-	}
-}
-
-func listImages(c *cli.Context, e *engine.Engine) error {
-	store, err := e.Images()
-	if err != nil {
-		return err
-	}
-	images, err := store.List()
-	var rows []row
-	for _, img := range images {
-		var made time.Time
-		if img.Config.Created != nil {
-			made = *img.Config.Created
-		}
-		refs := img.Refs
-		if len(refs) == 0 {
-			refs = []string{"<none>:<none>"}
-		}
-		for _, ref := range refs {
-			name, tag := ref, "<none>"
-			i := strings.LastIndex(ref, ":")
-			if i > strings.LastIndex(ref, "/") {
-				name, tag = ref[:i], ref[i+1:]
-			}
-			if want := c.Args().First(); want == "" || want == name ||
-				want == ref {
-				rows = append(rows, row{"ID": short(img.ID, c), "Tag": tag,
-					"Repository": name, "Size": size(img.Size),
-					"Digest": img.Digest, "CreatedSince": ago(made) + " ago",
-					"CreatedAt": made.Local().Format(clock),
-					"reference": ref + "\n" + name, "label": strings.Join(
-						pairs(img.Config.Config.Labels), "\n"),
-					"dangling": strconv.FormatBool(len(img.Refs) == 0)})
-			}
-		}
-	}
-	columns := "REPOSITORY=Repository|TAG=Tag|IMAGE ID=ID|CREATED=" +
-		"CreatedSince|SIZE=Size"
-	if c.Bool("quiet") {
-		columns = "IMAGE ID=ID"
-	} else if c.Bool("digests") {
-		columns = strings.Replace(columns, "|IMAGE", "|DIGEST=Digest|IMAGE", 1)
-	}
-	return errors.Join(show(c, columns, rows), err)
 }

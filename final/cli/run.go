@@ -9,6 +9,7 @@ import (
 
 	"container-workshop/final/bundle"
 	"container-workshop/final/engine"
+	"container-workshop/final/image"
 	"container-workshop/final/monitor"
 	"container-workshop/final/terminal"
 
@@ -89,11 +90,16 @@ func fill(c *cli.Context, o *engine.Options) error {
 func create(c *cli.Context, e *engine.Engine,
 	o *engine.Options) (*engine.Container, error) {
 	box, warnings, err := e.Create(*o)
+	if errors.As(err, new(*image.NotFound)) {
+		if err = fetch(e, o.Image); err == nil {
+			box, warnings, err = e.Create(*o)
+		}
+	}
 	for _, text := range warnings {
 		fmt.Fprintln(os.Stderr, "WARNING:", text)
 	}
 	if err != nil {
-		return nil, engine.ImageError(err)
+		return nil, err
 	}
 	if file := c.String("cidfile"); file != "" {
 		if err = os.WriteFile(file, []byte(box.ID), 0o644); err != nil {

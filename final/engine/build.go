@@ -53,19 +53,12 @@ func (e *Engine) RunStep(ctx context.Context, s Step) (code int, err error) {
 	if err = cmp.Or(ctx.Err(), err); err != nil || code != 0 {
 		return code, err
 	}
-	changes := c.changes()
+	changes := layers.Stream(func(w io.Writer) error {
+		return layers.Diff(c.Upper(), w, Places...)
+	})
 	defer changes.Close()
 	if err = s.Take(changes); err != nil {
 		err = fmt.Errorf("keep the changes of container %s: %w", c.Short(), err)
 	}
 	return 0, err
-}
-
-// changes is the archive of what the container has in its upper directory. The
-// files that are mounted over leave an empty one there.
-func (c *Container) changes() io.ReadCloser {
-	return layers.Stream(func(w io.Writer) error {
-		return layers.Diff(c.dir+"/upper", w, "etc/hostname", "etc/hosts",
-			"etc/resolv.conf")
-	})
 }

@@ -15,6 +15,7 @@ import (
 	"container-workshop/final/bundle"
 	"container-workshop/final/flags"
 	"container-workshop/final/image"
+	"container-workshop/final/layers"
 	"container-workshop/final/monitor"
 	"container-workshop/final/network"
 
@@ -68,13 +69,17 @@ func (e *Engine) createFrom(img *image.Image, o Options) (c *Container,
 			return c, nil, err
 		}
 	}
-	if err = e.makeVolumes(c); err != nil {
+	fresh, err := e.makeVolumes(c)
+	if err != nil {
 		return c, nil, err
 	}
 	if warnings, err = e.makeSpec(c, false); err != nil {
 		return c, nil, err
 	}
-	if err = e.name(c); err == nil {
+	if err = e.give(c, fresh); err == nil {
+		err = e.name(c)
+	}
+	if err == nil {
 		err = monitor.Write(c.file(), c)
 	}
 	if err == nil {
@@ -219,7 +224,26 @@ func (e *Engine) makeSpec(c *Container, start bool) (warnings []string,
 	c.spec.Annotations["minidocker.lowerdir"] = string(layers)
 	c.spec.Annotations["minidocker.upperdir"] = c.dir + "/upper"
 	c.spec.Annotations["minidocker.workdir"] = c.dir + "/work"
+	if c.Options.Remove {
+		c.spec.Annotations["minidocker.volatile"] = "yes"
+	}
 	return warnings, nil
+}
+
+// give lets the root of a user namespace, who is not the host's, pass to its
+// container's files, and makes the new volumes his users'.
+func (e *Engine) give(c *Container, volumes []string) error {
+	linux := c.spec.Linux
+	if e.Rootless || len(linux.UIDMappings) == 0 {
+		return nil
+	}
+	uid := int(linux.UIDMappings[0].HostID)
+	gid := int(linux.GIDMappings[0].HostID)
+	err := os.Chown(e.Data, -1, gid)
+	for _, dir := range volumes {
+		err = cmp.Or(err, layers.Shift(dir, uid, gid))
+	}
+	return err
 }
 
 // join makes the container share one namespace, and what belongs to it, with
@@ -235,16 +259,6 @@ func (e *Engine) join(p *bundle.Paths, kind specs.LinuxNamespaceType,
 	case specs.IPCNamespace:
 		p.Shm = fmt.Sprintf("/proc/%d/root/dev/shm", other.State.Pid)
 	}
-}
-
-// ImageError is what Docker says about an image that is not there.
-func ImageError(err error) error {
-	var missing *image.NotFound
-	if errors.As(err, &missing) {
-		return fmt.Errorf("unable to find image '%s' locally: see minidocker "+
-			"import --help", missing.Name)
-	}
-	return err
 }
 
 // ports are those the container publishes.

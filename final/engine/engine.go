@@ -5,6 +5,7 @@ package engine
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -37,8 +38,16 @@ func Open(data, run string) (*Engine, error) {
 	var err, bad error
 	e.Data, err = filepath.Abs(cmp.Or(data, e.Data))
 	e.Run, bad = filepath.Abs(cmp.Or(run, e.Run))
+	// What images bring, setuid programs too, is not for this machine's users.
+	err = cmp.Or(err, bad, os.MkdirAll(filepath.Dir(e.Data), 0o755))
+	if err == nil {
+		err = os.Mkdir(e.Data, 0o710)
+		if errors.Is(err, os.ErrExist) {
+			err = nil
+		}
+	}
 	for _, dir := range []string{e.containers(), e.names(), e.Run} {
-		err = cmp.Or(err, bad, os.MkdirAll(dir, 0o711))
+		err = cmp.Or(err, os.MkdirAll(dir, 0o711))
 	}
 	// Others may write to /tmp as well.
 	if info, bad := os.Lstat(e.Run); err == nil && bad == nil && run == "" &&

@@ -95,11 +95,10 @@ func exitCode(err error) int {
 // process is the container's own one, changed as the options say.
 func (e *Engine) process(c *Container, rt *runtime.Container,
 	o *bundle.Options) (*specs.Process, error) {
-	spec, err := rt.Spec()
+	p, err := rt.Process()
 	if err != nil {
 		return nil, err
 	}
-	p := *spec.Process
 	p.Args, p.Terminal, p.ConsoleSize = o.Args, o.Tty, nil
 	if p.Env, err = bundle.Env(p.Env, o); err != nil {
 		return nil, err
@@ -116,7 +115,7 @@ func (e *Engine) process(c *Container, rt *runtime.Container,
 		p.Capabilities = &specs.LinuxCapabilities{Bounding: all,
 			Effective: all, Permitted: all}
 	}
-	return &p, err
+	return p, err
 }
 
 // execTerminal passes a terminal on. Who detaches leaves it to a process that

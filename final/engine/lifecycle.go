@@ -60,8 +60,12 @@ func (c *Container) StopTimeout() int {
 	return 10
 }
 
-// byHand says that the container is not to be started again by its policy.
+// byHand says that the container is not to be started again by its policy, if
+// it has one: on a full disk nothing can be said.
 func (e *Engine) byHand(c *Container) error {
+	if c.State.Restart == "no" {
+		return nil
+	}
 	return monitor.Update(c.dir, func(s *monitor.State) error {
 		s.Stopped = true
 		if s.Status == "restarting" {
@@ -237,7 +241,8 @@ func (e *Engine) Remove(c *Container, force, volumes bool) error {
 			c.State.Status)
 	}
 	if c.State.Running() {
-		if err = e.byHand(c); err == nil {
+		// Where that cannot be written down, nor can a new start.
+		if err = e.byHand(c); err == nil || errors.Is(err, unix.ENOSPC) {
 			err = e.send(c, unix.SIGKILL, true)
 		}
 		if err == nil && !e.waitFor(c, 10*time.Second) {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"container-workshop/final/monitor"
 	"container-workshop/final/network"
 	"container-workshop/final/network/names"
 )
@@ -87,13 +89,28 @@ func (e *Engine) planNetwork(c *Container) (p *netPlan, err error) {
 	if p.rootless == "" {
 		p.ports, p.sockets, err = network.Open(p.ports)
 	}
-	if err == nil && slices.ContainsFunc(c.Networks, func(a Attachment) bool {
-		return a.Network != names.Default
-	}) {
-		p.dns = &names.Server{Dir: e.Networks.Dir, Container: c.ID}
-		p.dns.Upstream, err = network.Upstream(c.dnsOptions())
+	if err == nil && c.kind() == "user" {
+		p.dns, err = e.dnsServer(c)
 	}
 	return p, err
+}
+
+// kind is that of the container's networks: see network.ResolvConf.
+func (c *Container) kind() string {
+	kind := "host"
+	for _, a := range c.Networks {
+		if a.Network != names.Default {
+			return "user"
+		}
+		kind = "bridge"
+	}
+	return kind
+}
+
+func (e *Engine) dnsServer(c *Container) (s *names.Server, err error) {
+	s = &names.Server{Dir: e.Networks.Dir, Container: c.ID}
+	s.Upstream, err = network.Upstream(c.dnsOptions())
+	return s, err
 }
 
 func (c *Container) dnsOptions() network.DNS {
@@ -103,8 +120,7 @@ func (c *Container) dnsOptions() network.DNS {
 // connect plugs the container's sandbox into its networks, and writes what its
 // /etc says of them.
 func (e *Engine) connect(c *Container, p *netPlan, pid int) error {
-	mode, kind := c.Options.Network, "host"
-	if strings.HasPrefix(mode, "container:") {
+	if strings.HasPrefix(c.Options.Network, "container:") {
 		return nil
 	}
 	var own []netip.Addr
@@ -131,14 +147,27 @@ func (e *Engine) connect(c *Container, p *netPlan, pid int) error {
 			return err
 		}
 		own, gateway = append(own, point.IP), cmp.Or(gateway, point.Gateway)
-		if kind != "user" {
-			kind = "bridge"
-		}
-		if a.Network != names.Default {
-			kind = "user"
+	}
+	return e.writeEtc(c, dns, own, gateway)
+}
+
+// reconnected brings a running container's /etc up to date with its networks,
+// and has names answered there if it has come to the first that has some.
+func (e *Engine) reconnected(c *Container) error {
+	var own []netip.Addr
+	var gateway netip.Addr
+	points := e.Endpoints(c)
+	for _, a := range c.Networks {
+		if point := points[a.Network]; point != nil {
+			own, gateway = append(own, point.IP), cmp.Or(gateway, point.Gateway)
 		}
 	}
-	return e.writeEtc(c, kind, dns, own, gateway)
+	if c.kind() == "user" {
+		if err := e.serveNames(c); err != nil {
+			return err
+		}
+	}
+	return e.writeEtc(c, c.dnsOptions(), own, gateway)
 }
 
 func (e *Engine) attach(c *Container, a Attachment, pid int,
@@ -151,12 +180,43 @@ func (e *Engine) attach(c *Container, a Attachment, pid int,
 	return e.Networks.Connect(fmt.Sprintf("/proc/%d/ns/net", pid), r)
 }
 
+// serveNames has the monitor of a running container answer for names.
+func (e *Engine) serveNames(c *Container) error {
+	server, err := e.dnsServer(c)
+	if err != nil {
+		return err
+	}
+	conn, err := e.Dial(c)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	err = monitor.SendJSON(conn, monitor.Names, server)
+	for err == nil {
+		kind, data, bad := monitor.Receive(conn)
+		switch err = bad; kind {
+		case monitor.Started:
+			return err
+		case monitor.Failed:
+			failed := &monitor.Failure{}
+			if err = json.Unmarshal(data, failed); err == nil {
+				err = failed
+			}
+		}
+	}
+	return err
+}
+
 // writeEtc fills the files that the container sees as /etc/hostname, hosts and
 // resolv.conf. They keep their inodes: they are mounted already.
-func (e *Engine) writeEtc(c *Container, kind string, dns network.DNS,
-	own []netip.Addr, gateway netip.Addr) error {
-	hostname := cmp.Or(c.spec.Hostname, c.Short())
-	resolv, err := network.ResolvConf(kind, dns)
+func (e *Engine) writeEtc(c *Container, dns network.DNS, own []netip.Addr,
+	gateway netip.Addr) error {
+	hostname := cmp.Or(c.Options.Hostname, c.Short())
+	if c.Options.Hostname == "" && (c.Options.Uts == "host" ||
+		c.Options.Network == "host") {
+		hostname, _ = os.Hostname()
+	}
+	resolv, err := network.ResolvConf(c.kind(), dns)
 	if err != nil {
 		return err
 	}
@@ -205,10 +265,14 @@ func (e *Engine) Connect(c *Container, a Attachment) error {
 			return err
 		}
 	}
-	return e.change(c, func() error {
+	err := e.change(c, func() error {
 		c.Networks = append(c.Networks, a)
 		return nil
 	})
+	if err == nil && c.State.Pid != 0 {
+		err = e.reconnected(c)
+	}
+	return err
 }
 
 // Disconnect takes a container from a network.
@@ -223,12 +287,16 @@ func (e *Engine) Disconnect(c *Container, name string) error {
 	if err := e.Networks.Disconnect(c.ID, name); err != nil {
 		return err
 	}
-	return e.change(c, func() error {
+	err := e.change(c, func() error {
 		c.Networks = slices.DeleteFunc(c.Networks, func(a Attachment) bool {
 			return a.Network == name
 		})
 		return nil
 	})
+	if err == nil && c.State.Pid != 0 {
+		err = e.reconnected(c)
+	}
+	return err
 }
 
 // Endpoints are a container's places on networks, as they are now.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"container-workshop/final/image"
 	"container-workshop/final/layers"
@@ -196,10 +197,7 @@ func (e *Engine) DiskUsage() ([]Usage, error) {
 	if err != nil {
 		return nil, err
 	}
-	all, err := images.List()
-	for _, img := range all {
-		uses[0].add(img.Size, e.ImageUser(img.ID) != "")
-	}
+	err = e.imageUsage(images, &uses[0])
 	boxes, bad := e.List()
 	for _, c := range boxes {
 		upper, _ := c.Sizes()
@@ -211,4 +209,36 @@ func (e *Engine) DiskUsage() ([]Usage, error) {
 		uses[2].add(n, len(e.VolumeUsers(v.Name)) > 0)
 	}
 	return uses, errors.Join(append(append(bad, more...), err)...)
+}
+
+// imageUsage adds up what lies in the store of images: each object once, though
+// several images have it, and also what a killed process has left. What no
+// container's image needs would be free if it were removed.
+func (e *Engine) imageUsage(s *image.Store, u *Usage) error {
+	all, err := s.List()
+	used := map[string]bool{}
+	for _, img := range all {
+		u.Count++
+		if e.ImageUser(img.ID) == "" {
+			continue
+		}
+		u.Active++
+		m, parts, bad := s.Parts(img)
+		err = errors.Join(err, bad)
+		used["blobs/sha256/"+m.Config.Digest.Encoded()] = true
+		used["blobs/sha256/"+strings.TrimPrefix(img.Digest, "sha256:")] = true
+		for _, l := range parts {
+			used["blobs/sha256/"+l.Blob.Digest.Encoded()] = true
+			used["layers/"+l.DiffID.Encoded()] = true
+		}
+	}
+	list, bad := s.Usage()
+	for _, object := range list {
+		u.Bytes += object.Bytes
+		busy := object.Live && strings.HasPrefix(object.Path, "tmp/")
+		if !busy && !used[object.Path] {
+			u.Free += object.Bytes
+		}
+	}
+	return errors.Join(err, bad)
 }

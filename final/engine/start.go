@@ -6,10 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"strings"
-	"syscall"
 
+	"container-workshop/final/inside"
 	"container-workshop/final/monitor"
 
 	"golang.org/x/sys/unix"
@@ -67,17 +66,16 @@ func (e *Engine) Start(c *Container, o StartOptions) (*os.File, error) {
 
 // launch makes the bundle, starts the monitor, which creates the container,
 // connects that to its networks, and lets it go.
-func (e *Engine) launch(c *Container, o StartOptions) (_ *os.File, err error) {
+func (e *Engine) launch(c *Container, o StartOptions) (*os.File, error) {
 	if rt, err := e.runtime(c); err == nil {
 		rt.Delete(true) // left by a crash
 	}
 	// Create has made it already, but those it joins may have come and gone.
 	if o := c.Options; c.spec == nil ||
 		strings.Contains(o.Network+o.Pid+o.Ipc, "container:") {
-		_, err = e.makeSpec(c, true)
-	}
-	if err != nil {
-		return nil, err
+		if _, err := e.makeSpec(c, true); err != nil {
+			return nil, err
+		}
 	}
 	plan, err := e.planNetwork(c)
 	if err != nil {
@@ -87,27 +85,17 @@ func (e *Engine) launch(c *Container, o StartOptions) (_ *os.File, err error) {
 	if err = os.MkdirAll(c.run, 0o700); err != nil {
 		return nil, err
 	}
-	data, err := json.Marshal(c.spec)
+	data, err := json.Marshal(inside.Spec{Spec: *c.spec})
 	if err == nil {
 		err = os.WriteFile(c.run+"/config.json", data, 0o600)
 	}
 	if err != nil {
 		return nil, err
 	}
-	conn, err := spawn(plan.sockets)
+	conn, err := monitor.Spawn(plan.sockets)
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil { // the monitor gives up, too
-			raw, _ := conn.SyscallConn()
-			raw.Control(func(fd uintptr) {
-				unix.Shutdown(int(fd), unix.SHUT_WR)
-			})
-			io.Copy(io.Discard, conn)
-			conn.Close()
-		}
-	}()
 	config, err := e.monitorConfig(c, o, plan)
 	if err == nil {
 		err = monitor.SendJSON(conn, monitor.Create, config)
@@ -120,37 +108,27 @@ func (e *Engine) launch(c *Container, o StartOptions) (_ *os.File, err error) {
 		err = e.connect(c, plan, pid)
 	}
 	if err == nil {
-		err = monitor.Send(conn, monitor.Start, nil)
-	}
-	if err == nil {
+		monitor.Send(conn, monitor.Start, nil) // if it is gone, it says why
 		err = expect(conn, monitor.Started, nil)
 	}
-	return conn, err
+	if err != nil {
+		return nil, abandon(conn, err)
+	}
+	return conn, nil
 }
 
-// spawn starts a monitor in a session of its own. Our socket to it is polled.
-func spawn(sockets []*os.File) (*os.File, error) {
-	pair, err := unix.Socketpair(unix.AF_UNIX,
-		unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, os.NewSyscallError("socketpair", err)
+// abandon lets the monitor give up, too. What could not be connected has failed
+// itself, perhaps: then that is the error.
+func abandon(conn *os.File, err error) error {
+	raw, _ := conn.SyscallConn()
+	raw.Control(func(fd uintptr) { unix.Shutdown(int(fd), unix.SHUT_WR) })
+	var failure *monitor.Failure
+	if errors.As(expect(conn, monitor.Exit, nil), &failure) {
+		err = failure
 	}
-	theirs := os.NewFile(uintptr(pair[1]), "engine")
-	defer theirs.Close()
-	unix.SetNonblock(pair[0], true)
-	conn := os.NewFile(uintptr(pair[0]), "monitor")
-	cmd := exec.Command("/proc/self/exe")
-	cmd.Args = []string{monitor.Name}
-	cmd.ExtraFiles = append([]*os.File{theirs}, sockets...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if os.Getenv("MINIDOCKER_DEBUG") != "" {
-		cmd.Stderr = os.Stderr
-	}
-	if err := cmd.Start(); err != nil {
-		conn.Close()
-		return nil, fmt.Errorf("start the monitor: %w", err)
-	}
-	return conn, cmd.Process.Release()
+	io.Copy(io.Discard, conn)
+	conn.Close()
+	return err
 }
 
 func (e *Engine) monitorConfig(c *Container, o StartOptions,

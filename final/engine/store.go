@@ -20,6 +20,8 @@ import (
 
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"golang.org/x/sys/unix"
 )
 
 // Options are everything that run and create were given.
@@ -221,7 +223,7 @@ func (e *Engine) correct(c *Container) error {
 }
 
 // recordLoss is for a container whose end nobody has seen: 255 is what Docker
-// says, too.
+// says, too. Where nothing can be written the next who asks will find it again.
 func (e *Engine) recordLoss(c *Container) error {
 	lost := false
 	err := monitor.Update(c.dir, func(s *monitor.State) error {
@@ -233,6 +235,9 @@ func (e *Engine) recordLoss(c *Container) error {
 		c.State = *s
 		return nil
 	})
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EROFS) {
+		return nil
+	}
 	if lost && err == nil {
 		err = e.release(c)
 		e.Event("container", "die", c, "exitCode", "255")

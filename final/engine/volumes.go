@@ -132,16 +132,16 @@ func (e *Engine) RemoveVolume(name string) error {
 
 // makeVolumes makes what the container mounts: named volumes that are missing,
 // anonymous ones, and with -v the directories of binds. A new volume begins
-// with what the image has in its place.
-func (e *Engine) makeVolumes(c *Container) (err error) {
+// with what the image has in its place. It returns the directories of the new.
+func (e *Engine) makeVolumes(c *Container) (fresh []string, err error) {
 	c.Mounts, err = bundle.Mounts(&c.Options.Options, &c.Config)
 	for i := range c.Mounts {
 		m := &c.Mounts[i]
 		switch {
 		case err != nil:
-			return err
+			return fresh, err
 		case m.Type == "bind" && m.MakeSource:
-			if _, gone := os.Stat(m.Source); gone != nil {
+			if _, gone := os.Stat(m.Source); gone != nil { // else a file, too
 				err = os.MkdirAll(m.Source, 0o755)
 			}
 		case m.Type == "volume":
@@ -155,15 +155,18 @@ func (e *Engine) makeVolumes(c *Container) (err error) {
 			v, made, err = e.CreateVolume(Volume{Name: m.Name, Driver: m.Driver,
 				Labels: labels})
 			if err != nil {
-				return err
+				return fresh, err
 			}
 			m.Name, m.Source = v.Name, v.Mountpoint
+			if made {
+				fresh = append(fresh, m.Source)
+			}
 			if made && !m.NoCopy {
 				err = layers.CopyUp(c.Layers, m.Destination, m.Source)
 			}
 		}
 	}
-	return err
+	return fresh, err
 }
 
 // removeAnonymous removes the volumes that nobody has given a name.

@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 
+	"container-workshop/final/reference"
+
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -84,8 +86,10 @@ func (w *Work) Put(config, manifest []byte, layers []*Layer,
 			return nil, err
 		}
 	}
+	replaced := false
 	err = w.store.change(func(index *v1.Index) error {
 		err := w.store.move(moves, layers)
+		replaced = replace(index, entry)
 		for _, ref := range append(refs, "")[:max(len(refs), 1)] {
 			if err == nil {
 				err = name(index, entry, ref)
@@ -93,10 +97,26 @@ func (w *Work) Put(config, manifest []byte, layers []*Layer,
 		}
 		return err
 	})
+	if err == nil && replaced {
+		_, err = w.store.sweep()
+	}
 	if err != nil {
 		return nil, err
 	}
 	return w.store.Get(string(m.Config.Digest))
+}
+
+// replace lets an image have one manifest, the last that came: the same image
+// comes with compressed layers from a registry that it left without.
+func replace(index *v1.Index, entry v1.Descriptor) (replaced bool) {
+	for i, e := range index.Manifests {
+		if e.Digest != entry.Digest && e.Annotations[imageID] ==
+			entry.Annotations[imageID] {
+			index.Manifests[i] = named(entry, e.Annotations[refName])
+			replaced = true
+		}
+	}
+	return replaced
 }
 
 // agree holds manifest, configuration and layers against each other.
@@ -149,7 +169,7 @@ func (s *Store) move(files map[string]string, layers []*Layer) error {
 // name gives an image a name in the index, which another one may lose.
 func name(index *v1.Index, entry v1.Descriptor, ref string) error {
 	if ref != "" {
-		full, err := ParseRef(ref)
+		full, err := reference.Parse(ref)
 		if err != nil {
 			return err
 		}

@@ -12,6 +12,7 @@ import (
 
 	changes "container-workshop/final/dockerfile/config"
 	"container-workshop/final/layers"
+	"container-workshop/final/reference"
 
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -44,7 +45,7 @@ func (s *Store) Import(r io.Reader, o ImportOptions) (*Image, error) {
 	}
 	if strings.Contains(o.Ref, "@") {
 		return nil, errors.New("cannot import digest reference")
-	} else if _, err := ParseRef(o.Ref); o.Ref != "" && err != nil {
+	} else if _, err := reference.Parse(o.Ref); o.Ref != "" && err != nil {
 		return nil, err
 	}
 	work, err := s.Begin()

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"syscall"
 
+	"container-workshop/final/reference"
+
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sys/unix"
@@ -27,7 +29,7 @@ func (s *Store) Remove(ref string, force bool,
 		}
 		id, digest := target.Annotations[imageID], target.Digest
 		refs := names(index, digest)
-		full, _ := ParseRef(ref)
+		full, _ := reference.Parse(ref)
 		byName := full != "" && target.Annotations[refName] == full
 		user := inUse(id)
 		if !byName && len(refs) > 1 && !force {
@@ -58,7 +60,7 @@ func (s *Store) drop(index *v1.Index, id digest.Digest,
 		name := e.Annotations[refName]
 		if e.Digest == id && name != "" && which(name) {
 			index.Manifests[i] = named(e, "")
-			lines = append(lines, "Untagged: "+Short(name))
+			lines = append(lines, "Untagged: "+reference.Short(name))
 		}
 	}
 	tidy(index)

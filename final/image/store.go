@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"container-workshop/final/reference"
+
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -30,15 +32,14 @@ type Store struct{ Dir string }
 
 // Image is what the store knows of an image.
 type Image struct {
-	ID     string          // sha256:HEX of the configuration
-	Digest string          // sha256:HEX of the manifest
-	Refs   []string        // short names, as "busybox:latest"; none: dangling
-	Size   int64           // bytes of the files in all layers
-	Config v1.Image        // what the image says of itself
-	Layers []string        // unpacked layers: directories, the lowest first
-	Sizes  []int64         // bytes of the files in each layer
-	Blobs  []v1.Descriptor // the layers' archives
-	Steps  []string        // what the build cache knows its last steps by
+	ID     string   // sha256:HEX of the configuration
+	Digest string   // sha256:HEX of the manifest
+	Refs   []string // short names, as "busybox:latest"; none: dangling
+	Size   int64    // bytes of the files in all layers
+	Config v1.Image // what the image says of itself
+	Layers []string // unpacked layers: directories, the lowest first
+	Sizes  []int64  // bytes of the files in each layer
+	Steps  []string // what the build cache knows its last steps by
 }
 
 // NotFound is the error for a name that no image has.
@@ -145,7 +146,7 @@ func (s *Store) damaged(name string, why any) error {
 
 // readBlob reads JSON, of which the name is the digest.
 func (s *Store) readBlob(id string, to any) error {
-	hex, err := hexOf(id)
+	hex, err := reference.Hex(id)
 	if err != nil {
 		return s.damaged("index.json", err)
 	}
@@ -173,10 +174,9 @@ func (s *Store) load(entry v1.Descriptor) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	img.Blobs = manifest.Layers
 	img.Steps = strings.Fields(entry.Annotations[stepIDs])
 	for _, id := range img.Config.RootFS.DiffIDs {
-		hex, err := hexOf(string(id))
+		hex, err := reference.Hex(string(id))
 		if err != nil {
 			return nil, s.damaged("blobs", err)
 		}
@@ -210,7 +210,7 @@ func (s *Store) Parts(img *Image) (m v1.Manifest, list []*Layer, err error) {
 func names(index *v1.Index, id digest.Digest) (refs []string) {
 	for _, e := range index.Manifests {
 		if name := e.Annotations[refName]; name != "" && e.Digest == id {
-			refs = append(refs, Short(name))
+			refs = append(refs, reference.Short(name))
 		}
 	}
 	slices.Sort(refs)
@@ -270,7 +270,7 @@ func (s *Store) Get(name string) (*Image, error) {
 
 // find prefers, as Docker does, a whole ID to a name to the start of an ID.
 func find(index *v1.Index, name string) (*v1.Descriptor, error) {
-	full, bad := ParseRef(name)
+	full, bad := reference.Parse(name)
 	repository, pinned, _ := strings.Cut(full, "@")
 	prefix := strings.TrimPrefix(name, "sha256:")
 	var byID *v1.Descriptor
@@ -295,11 +295,11 @@ func find(index *v1.Index, name string) (*v1.Descriptor, error) {
 		}
 		byID = e
 	}
-	if byID == nil && bad != nil && (prefix == "" || !only(prefix, lower[:6]+
-		"0123456789")) {
+	if byID == nil && bad != nil && (prefix == "" ||
+		strings.Trim(prefix, "0123456789abcdef") != "") {
 		return nil, bad
 	} else if byID == nil {
-		return nil, &NotFound{cmp.Or(Short(full), name)}
+		return nil, &NotFound{cmp.Or(reference.Short(full), name)}
 	}
 	return byID, nil
 }

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 
 	"container-workshop/final/layers"
+	"container-workshop/final/reference"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -80,8 +81,8 @@ func (w *Work) Find(blob v1.Descriptor, diffID digest.Digest) *Layer {
 
 // has looks for a layer. Its names are digests, or they would be paths.
 func (s *Store) has(l *Layer) error {
-	blob, err := hexOf(string(l.Blob.Digest))
-	diff, bad := hexOf(string(l.DiffID))
+	blob, err := reference.Hex(string(l.Blob.Digest))
+	diff, bad := reference.Hex(string(l.DiffID))
 	if err = cmp.Or(err, bad); err != nil {
 		return err
 	}
@@ -138,6 +139,35 @@ func (w *Work) Stage(r io.Reader, want Layer, o layers.ExtractOptions) (*Layer,
 	}
 	return l, os.WriteFile(filepath.Join(dir, "size"), fmt.Append(nil, size),
 		0o600)
+}
+
+// Pack compresses a layer of the store that is a plain archive, as those are
+// that come from containers.
+func (w *Work) Pack(l *Layer) (*Layer, error) {
+	in, err := os.Open(w.store.path("blobs/sha256", l.Blob.Digest.Encoded()))
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	dir, err := os.MkdirTemp(w.Dir, "layer")
+	if err != nil {
+		return nil, err
+	}
+	out, err := os.Create(filepath.Join(dir, "blob"))
+	if err != nil {
+		return nil, err
+	}
+	defer out.Close()
+	packed := sha256.New()
+	z, err := gzip.NewWriterLevel(io.MultiWriter(out, packed), 4)
+	if err == nil {
+		_, err = io.Copy(z, in)
+		err = cmp.Or(err, z.Close())
+	}
+	size, bad := out.Seek(0, io.SeekCurrent)
+	return &Layer{dir: dir, DiffID: l.DiffID, Blob: v1.Descriptor{Size: size,
+		MediaType: v1.MediaTypeImageLayerGzip,
+		Digest:    digest.Digest(digestOf(packed))}}, cmp.Or(err, bad)
 }
 
 // Decompress reads an archive that may be compressed.

@@ -30,9 +30,11 @@ const (
 // Config is what the runtime sends first; then, the container's config.json,
 // or, for Joined, one that has process alone.
 type Config struct {
-	ID      string
-	Root    string
-	NoPivot bool
+	ID          string
+	Root        string
+	NoPivot     bool
+	KeepKeyring bool // the caller's
+	Mounted     bool // the overlay at Root, by the runtime
 	// New namespaces that need something done from inside.
 	NewNet, NewCgroup bool
 	Seccomp           []byte // struct sock_filter, as the kernel has it
@@ -81,15 +83,6 @@ func init() {
 	os.Exit(code)
 }
 
-// Spec is config.json without what is of no use in here, and may be long.
-type Spec struct {
-	specs.Spec
-	Linux *struct {
-		specs.Linux
-		Seccomp struct{} `json:"seccomp"`
-	} `json:"linux"`
-}
-
 type process struct {
 	Config
 	Spec   specs.Spec
@@ -101,19 +94,15 @@ type process struct {
 }
 
 func (p *process) run() error {
-	var all Spec
-	if p.in.Decode(&p.Config) != nil || p.in.Decode(&all) != nil {
+	if p.in.Decode(&p.Config) != nil || p.receive() != nil {
 		os.Exit(125) // the runtime has died, and there is nobody to tell
 	}
-	p.Spec, p.Spec.Linux = all.Spec, &specs.Linux{}
-	if all.Linux != nil {
-		p.Spec.Linux = &all.Linux.Linux
-	}
-	p.spec = p.Spec.Process
 	unix.Setsid()
 	// The caller's keys are not the container's: session-keyring(7). No error:
 	// a kernel may have none, a user too many.
-	unix.KeyctlJoinSessionKeyring("_ses." + p.ID)
+	if !p.KeepKeyring {
+		unix.KeyctlJoinSessionKeyring("_ses." + p.ID)
+	}
 	if os.Args[0] == Init {
 		if err := p.enter(); err != nil {
 			return err
@@ -133,6 +122,23 @@ func (p *process) run() error {
 		}
 	}
 	return p.become(path)
+}
+
+func (p *process) receive() error {
+	if os.Args[0] == Joined {
+		var one Process
+		err := p.in.Decode(&one)
+		p.spec = one.Process
+		return err
+	}
+	var all needed
+	err := p.in.Decode(&all)
+	p.Spec, p.Spec.Linux = all.Spec.Spec, &specs.Linux{}
+	if all.Linux != nil {
+		p.Spec.Linux = &all.Linux.Linux
+	}
+	p.spec = p.Spec.Process
+	return err
 }
 
 // say waits until the runtime has done its part. A runtime that has died does
@@ -162,6 +168,9 @@ func (p *process) enter() error {
 		if err := loopback(); err != nil {
 			return fmt.Errorf("bring up lo: %w", err)
 		}
+	}
+	if p.Mounted {
+		delete(p.Spec.Annotations, rootfs.Lowerdir)
 	}
 	if err := rootfs.Prepare(&p.Spec, p.Root); err != nil {
 		return err

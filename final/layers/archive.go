@@ -34,11 +34,14 @@ func Archive(list []string, from string, w io.Writer) error {
 }
 
 // Entry writes one name of a directory, with all that is below, under another
-// name.
+// name; or, if that is "", only what is below.
 func Entry(dir *Dir, name, as string, w io.Writer) error {
 	a := newArchive(w)
-	a.as = as
-	return a.all(dir, "", name)
+	if a.as = as; as != "" {
+		return a.all(dir, "", name)
+	}
+	err := a.directory(dir, name, "")
+	return cmp.Or(err, a.Close())
 }
 
 // Diff writes the archive of one layer, with the signs for what it hides of
@@ -74,6 +77,7 @@ type archive struct {
 	*tar.Writer
 	links map[[2]uint64]string // the first name of files that have several
 	as    string               // the first entry's name, if it has another one
+	dev   uint64               // of the first directory
 	diff  bool
 	skip  []string
 	buf   []byte
@@ -118,13 +122,11 @@ func (a *archive) add(dir *Dir, in, name string) error {
 	} else if h.Size == 0 && slices.Contains(a.skip, h.Name) {
 		return nil
 	}
-	write, descend := true, h.Typeflag == tar.TypeDir
+	write, descend := true, true
 	if a.edit != nil {
-		var more bool
-		write, more = a.edit(h)
-		descend = descend && more
+		write, descend = a.edit(h)
 	}
-	if !write && descend {
+	if !write && descend && h.Typeflag == tar.TypeDir {
 		return a.directory(dir, name, as)
 	} else if !write {
 		return nil
@@ -142,12 +144,33 @@ func (a *archive) add(dir *Dir, in, name string) error {
 	if err = a.WriteHeader(h); err != nil {
 		return fmt.Errorf("%s: %w", h.Name, err)
 	}
-	if h.Typeflag == tar.TypeReg {
+	switch h.Typeflag {
+	case tar.TypeReg:
 		return a.copy(where, h.Size)
-	} else if descend {
-		return a.directory(dir, name, as)
+	case tar.TypeDir:
+		if a.dev == 0 {
+			a.dev = st.Dev
+		}
+		if descend && (st.Dev == a.dev || !kernels(where, as)) {
+			return a.directory(dir, name, as)
+		}
 	}
 	return nil
+}
+
+// kernels says whether a file system that is mounted there has nothing but what
+// the kernel says, or devices: a container's /proc, /sys and /dev.
+func kernels(where, as string) bool {
+	var fs unix.Statfs_t
+	if unix.Statfs(where, &fs) != nil {
+		return false
+	}
+	switch fs.Type {
+	case unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.CGROUP_SUPER_MAGIC,
+		unix.CGROUP2_SUPER_MAGIC, unix.DEVPTS_SUPER_MAGIC, 0x19800202:
+		return true // the last is mqueue
+	}
+	return fs.Type == unix.TMPFS_MAGIC && path.Base(as) == "dev"
 }
 
 // header has what stat(2) tells. To a user his files are root's, as they are to
@@ -252,8 +275,9 @@ func xattrs(path string) (map[string]string, error) {
 			strings.HasSuffix(name, ".overlay.metacopy") {
 			return nil, fmt.Errorf("overlayfs keeps it elsewhere: %s", name)
 		}
-		if strings.HasPrefix(name, "trusted.") || name == "security.selinux" ||
-			strings.HasPrefix(name, "user.overlay.") {
+		if name == "" || strings.HasPrefix(name, "trusted.") ||
+			strings.HasPrefix(name, "user.overlay.") ||
+			name == "security.selinux" {
 			continue
 		}
 		n, err := unix.Lgetxattr(path, name, value)

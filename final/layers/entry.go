@@ -53,6 +53,10 @@ func (t *tree) replace(dir int, base string, h *tar.Header,
 		return err
 	} else if base == "." {
 		return unix.EISDIR
+	} else if t.o.Plain && isDir {
+		return errors.New("cannot overwrite directory with non-directory")
+	} else if t.o.Plain && h.Typeflag == tar.TypeDir {
+		return errors.New("cannot overwrite non-directory with directory")
 	} else if err = os.RemoveAll(within(dir, base)); err != nil {
 		return err
 	}

@@ -20,6 +20,8 @@ type ExtractOptions struct {
 	MaxBytes int64        // 0: 64 GiB
 	MaxFiles int          // 0: 2 million
 	Into     bool         // the directory is there, and stays
+	Mine     bool         // all belongs to the caller, whoever had it
+	Plain    bool         // no layer: no whiteouts, no file for a directory
 	Warn     func(string) // told once of each kind that cannot be had; or nil
 }
 
@@ -128,7 +130,7 @@ func (t *tree) add(h *tar.Header, data io.Reader) error {
 	if err != nil {
 		return err
 	}
-	if hidden, ok := strings.CutPrefix(base, ".wh."); ok {
+	if hidden, ok := strings.CutPrefix(base, ".wh."); ok && !t.o.Plain {
 		return t.whiteout(dir, hidden)
 	}
 	if err = t.make(dir, base, h, data); err == unix.EEXIST {
@@ -137,7 +139,7 @@ func (t *tree) add(h *tar.Header, data io.Reader) error {
 	if err != nil || h.Typeflag == tar.TypeLink {
 		return err
 	}
-	if os.Geteuid() == 0 {
+	if os.Geteuid() == 0 && !t.o.Mine {
 		err = unix.Fchownat(dir, base, h.Uid, h.Gid, unix.AT_SYMLINK_NOFOLLOW)
 		if err != nil {
 			return fmt.Errorf("chown to %d:%d: %w", h.Uid, h.Gid, err)

@@ -271,7 +271,7 @@ func TestSparse(t *testing.T) {
 		cmd := exec.Command("tar", "-C", dir, "--sparse", "--format="+format,
 			"-cf", dir+"/"+format, "sparse")
 		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Skipf("needs GNU tar: %v %s", err, out)
+			t.Skipf("needs GNU tar: apt install tar: %v %s", err, out)
 		}
 		in, _ := os.Open(dir + "/" + format)
 		defer in.Close()

@@ -32,6 +32,9 @@ func Open(list []string) (*Dir, error) {
 	return d, nil
 }
 
+// Path leads to the directory in the highest layer, as long as d is open.
+func (d *Dir) Path() string { return fmt.Sprintf("/proc/self/fd/%d", d.fds[0]) }
+
 // Close closes the directory in every layer.
 func (d *Dir) Close() {
 	for _, fd := range d.fds {

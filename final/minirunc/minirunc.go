@@ -65,7 +65,9 @@ type options struct {
 	rootless, log, logFormat                    string
 	detach, keep, tty, force, all, quiet, stats bool
 	process, cwd, user, format, resources       string
-	env                                         []string
+	apparmor, label                             string
+	noNewPrivileges                             bool
+	env, caps, groups                           []string
 	interval                                    time.Duration
 	limits                                      map[string]map[string]any
 }
@@ -127,7 +129,7 @@ func (o *options) main(args []string) error {
 	f.StringVar(&o.Root, "root", "", "keep the state of containers in `DIR`")
 	f.StringVar(&o.log, "log", "", "append errors to `FILE`")
 	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
-	f.Bool("debug", false, "for runc's callers: no effect")
+	f.Bool("debug", false, "for runc's callers: there is no more to tell")
 	f.BoolVar(&o.SystemdCgroup, "systemd-cgroup", false,
 		"cgroupsPath is SLICE:PREFIX:NAME")
 	f.StringVar(&o.rootless, "rootless", "auto",

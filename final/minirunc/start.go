@@ -1,6 +1,7 @@
 package minirunc
 
 import (
+	"cmp"
 	_ "embed"
 	"encoding/json"
 	"errors"
@@ -31,6 +32,16 @@ func bothBool(f *flag.FlagSet, to *bool, long, short, usage string) {
 	f.BoolVar(to, short, false, "short for --"+long)
 }
 
+// several defines a flag that may be given several times.
+func several(f *flag.FlagSet, to *[]string, long, short, usage string) {
+	for _, name := range []string{long, short} {
+		f.Func(name, usage, func(s string) error {
+			*to = append(*to, s)
+			return nil
+		})
+	}
+}
+
 func ioFlags(f *flag.FlagSet, o *options) {
 	f.StringVar(&o.ConsoleSocket, "console-socket", "",
 		"send the terminal to the socket `PATH`")
@@ -49,7 +60,9 @@ func createFlags(f *flag.FlagSet, o *options) {
 	both(f, &o.Bundle, "bundle", "b", "the `DIR` with config.json")
 	f.BoolVar(&o.NoPivot, "no-pivot", false, "chroot, for a root on a ramdisk")
 	f.BoolVar(&o.keep, "keep", false, "do not delete the container")
-	f.Bool("no-new-keyring", false, "for runc's callers: no effect")
+	f.BoolVar(&o.KeepKeyring, "no-new-keyring", false,
+		"have the caller's session keyring")
+	f.Bool("no-subreaper", false, "for runc's callers: we never are one")
 }
 
 func create(o *options, args []string) error {
@@ -82,13 +95,13 @@ func execFlags(f *flag.FlagSet, o *options) {
 	bothBool(f, &o.tty, "tty", "t", "give it a terminal")
 	f.StringVar(&o.cwd, "cwd", "", "start in `DIR`")
 	both(f, &o.user, "user", "u", "be `UID[:GID]`")
-	for _, name := range []string{"env", "e"} {
-		f.Func(name, "set `NAME=VALUE` in the environment",
-			func(s string) error {
-				o.env = append(o.env, s)
-				return nil
-			})
-	}
+	several(f, &o.env, "env", "e", "set `NAME=VALUE` in the environment")
+	several(f, &o.caps, "cap", "c", "have `CAPABILITY`, too")
+	several(f, &o.groups, "additional-gids", "g", "be in group `GID`, too")
+	f.BoolVar(&o.noNewPrivileges, "no-new-privs", false,
+		"gain nothing by setuid programs")
+	f.StringVar(&o.apparmor, "apparmor", "", "have the `PROFILE`")
+	f.StringVar(&o.label, "process-label", "", "have the SELinux `LABEL`")
 }
 
 func execute(o *options, c *runtime.Container, args []string) error {
@@ -115,11 +128,10 @@ func process(o *options, c *runtime.Container, args []string) (
 		p.Terminal = p.Terminal || o.tty
 		return p, err
 	}
-	s, err := c.Spec()
+	p, err := c.Process()
 	if err != nil {
 		return nil, err
 	}
-	p := s.Process
 	p.Args, p.Terminal, p.Env = args, o.tty, append(p.Env, o.env...)
 	if o.cwd != "" {
 		p.Cwd = o.cwd
@@ -133,6 +145,23 @@ func process(o *options, c *runtime.Container, args []string) (
 		}
 		p.User = specs.User{UID: uint32(u), GID: uint32(g)}
 	}
+	for _, group := range o.groups {
+		gid, err := strconv.ParseUint(group, 10, 32)
+		if err != nil {
+			return nil, fmt.Errorf("group %s: not a GID", group)
+		}
+		p.User.AdditionalGids = append(p.User.AdditionalGids, uint32(gid))
+	}
+	if len(o.caps) > 0 {
+		c := cmp.Or(p.Capabilities, &specs.LinuxCapabilities{})
+		c.Bounding = append(c.Bounding, o.caps...)
+		c.Effective = append(c.Effective, o.caps...)
+		c.Permitted = append(c.Permitted, o.caps...)
+		p.Capabilities = c
+	}
+	p.NoNewPrivileges = p.NoNewPrivileges || o.noNewPrivileges
+	p.ApparmorProfile = cmp.Or(o.apparmor, p.ApparmorProfile)
+	p.SelinuxLabel = cmp.Or(o.label, p.SelinuxLabel)
 	return p, nil
 }
 

@@ -3,11 +3,13 @@ package monitor
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"time"
 
+	"container-workshop/final/network/names"
 	"container-workshop/final/terminal"
 
 	"golang.org/x/sys/unix"
@@ -106,6 +108,8 @@ func (s *server) serveClient(client *os.File, first bool) {
 				binary.BigEndian.Uint16(data[2:]))
 		case kind == CloseStdin && closes:
 			s.input.Close()
+		case kind == Names:
+			s.answerNames(client, data)
 		case kind == Done:
 			done = true
 		}
@@ -119,6 +123,29 @@ func (s *server) serveClient(client *os.File, first bool) {
 	}
 	if first {
 		s.done <- done
+	}
+}
+
+// answerNames serves names in the sandbox of a container that has come to a
+// network with names only now.
+func (s *server) answerNames(client *os.File, data []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var err error
+	if s.DNS == nil {
+		server := &names.Server{}
+		if err = json.Unmarshal(data, server); err == nil {
+			err = server.Serve(fmt.Sprintf("/proc/%d/ns/net",
+				s.container.InitPid))
+		}
+		if err == nil {
+			s.DNS = server
+		}
+	}
+	if err != nil {
+		SendJSON(client, Failed, failure(err))
+	} else {
+		Send(client, Started, nil)
 	}
 }
 

@@ -60,6 +60,7 @@ type server struct {
 // order of their paths. That is its speed and its size in memory.
 func init() {
 	if os.Args[0] != Name {
+		begin(os.Args[1:])
 		return
 	}
 	if len(os.Args) > 1 { // drain: see leave in package engine
@@ -84,16 +85,12 @@ func serve(engine *os.File) int {
 	err = cmp.Or(err, os.Chdir("/"),
 		unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
 	if err == nil {
-		err = s.create()
+		err = s.create(func(pid int) { SendJSON(engine, Created, pid) })
 	}
 	if err == nil {
-		err = SendJSON(engine, Created, s.container.InitPid)
-	}
-	if err == nil {
-		kind, _, err = Receive(engine)
-	}
-	if err == nil && kind == Start {
-		err = s.start(engine)
+		if kind, _, _ = Receive(engine); kind == Start {
+			err = s.start(engine)
+		}
 	}
 	if err != nil || kind != Start {
 		if s.container != nil {
@@ -118,12 +115,14 @@ func failure(err error) *Failure {
 	return &Failure{err.Error(), code}
 }
 
-// create makes the container, whose process then waits for start.
-func (s *server) create() (err error) {
+// create makes the container, whose process then waits for start; begun is told
+// its PID already when there are its namespaces.
+func (s *server) create(begun func(pid int)) (err error) {
 	if s.log, err = journal.Open(s.Log, s.LogSize, s.LogFiles); err != nil {
 		return err
 	}
-	o := runtime.Options{Root: s.Root, Bundle: s.Run, Rootless: s.Rootless}
+	o := runtime.Options{Root: s.Root, Bundle: s.Run, Rootless: s.Rootless,
+		Begun: begun}
 	if s.TTY {
 		return s.createTerminal(o)
 	}

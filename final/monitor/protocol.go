@@ -20,12 +20,13 @@ const (
 	CloseStdin             // no more input
 	Resize                 // two numbers of 16 bits: columns, rows
 	Create                 // Config as JSON, answered by Created or Failed
-	Created                // the init process's PID as JSON
+	Created                // the init process's PID as JSON, or Failed, or both
 	Start                  // answered by Started or Failed
 	Started                // nothing
 	Failed                 // Failure as JSON
 	Exit                   // the exit status as JSON
 	Done                   // the client cleans up itself
+	Names                  // a names.Server as JSON, answered as Start is
 )
 
 const maxFrame = 1 << 20

@@ -21,7 +21,7 @@ import (
 type Request struct {
 	Network, Container, Name string
 	Aliases                  []string
-	IP, MAC                  string // empty: chosen
+	IP                       string // empty: chosen
 	Ports                    []Port // as Open returned them
 }
 
@@ -65,11 +65,6 @@ func (s *Store) join(n *Network, sandbox string, r Request) (*Endpoint,
 		return nil, err
 	}
 	mac := net.HardwareAddr(append([]byte{2, 0x42}, ip.AsSlice()...))
-	if r.MAC != "" {
-		if mac, err = net.ParseMAC(r.MAC); err != nil || len(mac) != 6 {
-			return nil, fmt.Errorf("%s is not a valid mac address", r.MAC)
-		}
-	}
 	e := &Endpoint{Network: n.Name, Container: r.Container, Name: r.Name,
 		Aliases: append(slices.Clone(r.Aliases),
 			r.Container[:min(12, len(r.Container))]), IP: ip, Ports: r.Ports,

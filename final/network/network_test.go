@@ -342,30 +342,27 @@ func TestAddresses(t *testing.T) {
 		all = append(all, b)
 	}
 	full := s.box()
-	ask := func(network, ip, mac string) (*Endpoint, error) {
+	ask := func(network, ip string) (*Endpoint, error) {
 		return s.Connect(full.path, Request{Network: network,
-			Container: full.id, IP: ip, MAC: mac})
+			Container: full.id, IP: ip})
 	}
-	_, err = ask("small", "", "")
+	_, err = ask("small", "")
 	s.refused(err, "no available IPv4 addresses on this network's address "+
 		"pools: small")
-	_, err = ask("small", "10.1.2.3", "")
+	_, err = ask("small", "10.1.2.3")
 	s.refused(err, "Address already in use")
 	for _, ip := range []string{"10.1.2.0", "10.1.2.7", "10.1.3.1", "x",
 		"::1"} {
-		_, err = ask("small", ip, "")
+		_, err = ask("small", ip)
 		s.refused(err, "no address of subnet 10.1.2.0/29")
 	}
-	_, err = ask("bridge", "172.17.0.9", "")
+	_, err = ask("bridge", "172.17.0.9")
 	s.refused(err, "user specified IP address is supported on user defined "+
 		"networks only")
-	_, err = ask("bridge", "", "x")
-	s.refused(err, "x is not a valid mac address")
 	s.ok(s.Disconnect(all[2].id, "small"))
-	e, err := ask("small", "10.1.2.3", "02:00:00:00:00:07")
+	e, err := ask("small", "10.1.2.3")
 	s.ok(err)
-	s.equal("--ip, --mac-address", []any{e.IP, e.MAC},
-		[]any{"10.1.2.3", "02:00:00:00:00:07"})
+	s.equal("--ip", e.IP, "10.1.2.3")
 	// The address of who has just died is not free before its link has gone.
 	all[0].end()
 	s.ok(s.Disconnect(all[0].id, ""))
@@ -583,8 +580,7 @@ func TestFailedConnect(t *testing.T) {
 	b, _ := s.connect("bridge", "other")
 	before := s.left()
 	for _, r := range []Request{{Network: "nonesuch"}, {Network: "host"},
-		{Network: "none"}, {Network: "bridge", MAC: "x"},
-		{Network: "bridge", MAC: "ff:ff:ff:ff:ff:ff"},
+		{Network: "none"},
 		{Network: "bridge", IP: "1.2.3.4"},
 	} {
 		r.Container = "c"

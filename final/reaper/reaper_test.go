@@ -49,9 +49,9 @@ func TestStatus(t *testing.T) {
 
 // An orphan that ends is no zombie for long.
 func TestReap(t *testing.T) {
-	cmd, out := start(t, "sh", "-c", "p=$(sh -c 'sleep 0.1 >/dev/null & "+
-		"echo $!'); kill -0 $p && sleep 0.5; kill -0 $p 2>/dev/null || "+
-		"echo gone")
+	cmd, out := start(t, "sh", "-c", "p=$(sh -c 'sleep 1 >/dev/null & "+
+		"echo $!'); kill -0 $p || exit; i=0; while kill -0 $p 2>/dev/null; "+
+		"do sleep 0.1; i=$((i + 1)); [ $i -lt 600 ] || exit; done; echo gone")
 	cmd.Wait()
 	if out.String() != "gone\n" {
 		t.Error(out)
@@ -59,12 +59,19 @@ func TestReap(t *testing.T) {
 }
 
 func TestSignals(t *testing.T) {
-	cmd, out := start(t, "sh", "-c",
-		"trap 'echo usr1; exit 3' USR1; echo up; while :; do sleep 0.05; done")
-	time.Sleep(300 * time.Millisecond)
+	up := t.TempDir() + "/up"
+	cmd, out := start(t, "sh", "-c", "trap 'echo usr1; exit 3' USR1; >"+up+
+		"; while :; do sleep 0.05; done")
+	end := time.Now().Add(time.Minute)
+	for _, err := os.Stat(up); err != nil; _, err = os.Stat(up) {
+		if time.Now().After(end) {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 	cmd.Process.Signal(syscall.SIGUSR1)
 	cmd.Wait()
-	if out.String() != "up\nusr1\n" || cmd.ProcessState.ExitCode() != 3 {
+	if out.String() != "usr1\n" || cmd.ProcessState.ExitCode() != 3 {
 		t.Error(out, cmd.ProcessState)
 	}
 }

@@ -35,6 +35,7 @@ func (r *root) makeDev(list []specs.LinuxDevice, console bool) error {
 		if err := r.makeDevice(&d); err != nil {
 			return fmt.Errorf("device %s: %w", d.Path, err)
 		}
+		r.closeRest()
 	}
 	dev, err := r.lookup("/dev", 0)
 	if err == nil && console {

@@ -1,11 +1,15 @@
 package rootfs
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
+	"runtime"
 	"strings"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
 
@@ -13,18 +17,104 @@ import (
 // else and only in the container's own mount namespace. Lowerdir holds the
 // layers, the lowest first as image.Image.Layers has them: a line each, or a
 // JSON list. Without Upperdir and Workdir the root is read-only, and needs two
-// layers.
+// layers. With Volatile what is written need not survive a crash of the
+// machine: nobody waits until the whole disk is written, as syncfs(2) would.
 const (
 	Lowerdir = "minidocker.lowerdir"
 	Upperdir = "minidocker.upperdir"
 	Workdir  = "minidocker.workdir"
+	Volatile = "minidocker.volatile"
 )
+
+// Overlay mounts the layers on path for the root of another user namespace, in
+// the mount namespace of pid: a file that is root's on the disk is his. It
+// needs the host's privileges: overlayfs then reads the marks that layers have
+// of the host's root. The thread that does it belongs to the container
+// afterwards, and ends.
+func Overlay(spec *specs.Spec, path string, pid int) error {
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		mnt, err1 := unix.Open(fmt.Sprintf("/proc/%d/ns/mnt", pid),
+			unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		user, err := unix.Open(fmt.Sprintf("/proc/%d/ns/user", pid),
+			unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		err = cmp.Or(err1, err, unix.Unshare(unix.CLONE_FS),
+			unix.Setns(mnt, unix.CLONE_NEWNS))
+		if err != nil {
+			err = fmt.Errorf("join mount namespace of %d: %w", pid, err)
+		} else {
+			err = idmapped(spec, path, user)
+		}
+		unix.Close(mnt)
+		unix.Close(user)
+		done <- err
+	}()
+	return <-done
+}
+
+// idmapped mounts layers that are idmapped mounts, mount_setattr(2). overlayfs
+// wants to find them in its own mount namespace: they are on a tmpfs that it
+// hides. It does its work as who has mounted it, and on such a mount only ids
+// of that user namespace can own what is new. So the file system's ids of this
+// thread become those of its root, and its capabilities stay the host's, which
+// setfsuid(2) would take away: capabilities(7).
+func idmapped(spec *specs.Spec, path string, userns int) error {
+	const noSetuidFixup = 1 << 2
+	err := cmp.Or(unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, ""),
+		unix.Mount("layers", path, "tmpfs", 0, "mode=700"),
+		unix.Prctl(unix.PR_SET_SECUREBITS, noSetuidFixup, 0, 0, 0))
+	if err != nil {
+		return fmt.Errorf("mount tmpfs on %s: %w", path, err)
+	}
+	idmap := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_IDMAP,
+		Userns_fd: uint64(userns)}
+	n := 0
+	open := func(dir string) (int, error) {
+		at := fmt.Sprintf("%s/%d", path, n)
+		n++
+		fd, err := unix.OpenTree(unix.AT_FDCWD, dir,
+			unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+		if err == nil {
+			err = cmp.Or(setattr(fd, 0, &idmap), unix.Mkdir(at, 0o700),
+				unix.MoveMount(fd, "", unix.AT_FDCWD, at,
+					unix.MOVE_MOUNT_F_EMPTY_PATH))
+		}
+		return fd, err
+	}
+	unix.SetfsgidRetGid(hostID(spec.Linux.GIDMappings))
+	unix.SetfsuidRetUid(hostID(spec.Linux.UIDMappings))
+	return mountOverlay(spec.Annotations, path, open)
+}
+
+// hostID is who root in the container is outside of it.
+func hostID(maps []specs.LinuxIDMapping) int {
+	for _, m := range maps {
+		if m.ContainerID == 0 {
+			return int(m.HostID)
+		}
+	}
+	return -1
+}
+
+const pathOnly = unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC
+
+func openLayer(dir string) (int, error) {
+	return unix.Open(dir, pathOnly, 0)
+}
+
+// MountOverlay mounts the layers on path, for whoever calls.
+func MountOverlay(annotations map[string]string, path string) error {
+	return mountOverlay(annotations, path, openLayer)
+}
 
 // mountOverlay mounts the layers on path. They are named by open files: names
 // are free to have colons and commas then, and many fit into the one page that
 // mount(2) takes. userxattr keeps overlayfs's own marks where a user namespace
-// may write them.
-func mountOverlay(annotations map[string]string, path string) error {
+// may write them. The upper and the work directory must be on one mount: they
+// are opened from the directory that they are both in.
+func mountOverlay(annotations map[string]string, path string,
+	openLayer func(string) (int, error)) error {
 	layers := strings.Split(strings.Trim(annotations[Lowerdir], "\n"), "\n")
 	if annotations[Lowerdir][0] == '[' {
 		layers = nil
@@ -33,30 +123,43 @@ func mountOverlay(annotations map[string]string, path string) error {
 			return fmt.Errorf("annotation %s: %w", Lowerdir, err)
 		}
 	}
-	lower, options, open := "", "", root{}
+	lower, open := "", root{}
 	defer open.close()
-	for i, dir := range append(layers, annotations[Upperdir],
-		annotations[Workdir]) {
-		if dir == "" && i >= len(layers) {
-			continue
-		}
-		fd, err := open.keep(unix.Open(dir,
-			unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0))
+	for _, dir := range layers {
+		fd, err := open.keep(openLayer(dir))
 		if err != nil {
 			return fmt.Errorf("open layer %s: %w", dir, err)
 		}
-		switch i - len(layers) {
-		default:
-			lower = fmt.Sprintf(":/proc/self/fd/%d%s", fd, lower)
-		case 0:
-			options += fmt.Sprintf(",upperdir=/proc/self/fd/%d", fd)
-		case 1:
-			options += fmt.Sprintf(",workdir=/proc/self/fd/%d", fd)
-		}
+		lower = fmt.Sprintf(":/proc/self/fd/%d%s", fd, lower)
 	}
-	options = "lowerdir=" + strings.TrimPrefix(lower, ":") + options
+	options, mounts := "lowerdir="+strings.TrimPrefix(lower, ":"),
+		map[string]int{}
+	for option, dir := range map[string]string{
+		"upperdir": annotations[Upperdir], "workdir": annotations[Workdir]} {
+		if dir == "" {
+			continue
+		}
+		up, base := filepath.Split(dir)
+		if _, opened := mounts[up]; !opened {
+			fd, err := open.keep(openLayer(up))
+			if err != nil {
+				return fmt.Errorf("open %s: %w", up, err)
+			}
+			mounts[up] = fd
+		}
+		fd, err := open.keep(unix.Openat(mounts[up], base, pathOnly, 0))
+		if err != nil {
+			return fmt.Errorf("open layer %s: %w", dir, err)
+		}
+		options += fmt.Sprintf(",%s=/proc/self/fd/%d", option, fd)
+	}
 	if inUserNamespace() {
 		options += ",userxattr"
+	}
+	if annotations[Volatile] != "" {
+		options += ",volatile"
+		// The mark of one that has crashed; its upper is on the disk.
+		unix.Rmdir(annotations[Workdir] + "/work/incompat/volatile")
 	}
 	err := error(unix.E2BIG)
 	if len(options) < os.Getpagesize() {

@@ -27,6 +27,7 @@ func (r *root) protect(linux *specs.Linux) error {
 		if err != nil {
 			return fmt.Errorf("make %s read-only: %w", path, err)
 		}
+		r.closeRest()
 	}
 	null, err := r.lookup("/dev/null", 0)
 	if len(linux.MaskedPaths) > 0 && (err != nil ||

@@ -28,6 +28,15 @@ func (r *root) close() {
 	}
 }
 
+// closeRest closes all but the root. With the 65th open file the kernel makes a
+// larger table of them, and waits for all processors to have noticed (RCU).
+func (r *root) closeRest() {
+	for _, fd := range r.open[1:] {
+		unix.Close(fd)
+	}
+	r.open = r.open[:1]
+}
+
 // keep remembers an open file for close.
 func (r *root) keep(fd int, err error) (int, error) {
 	if err == nil {

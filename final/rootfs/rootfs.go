@@ -53,6 +53,7 @@ func Prepare(spec *specs.Spec, path string) error {
 			return fmt.Errorf("mount %s (%s) on %s: %w", m.Source, m.Type,
 				m.Destination, err)
 		}
+		r.closeRest()
 		ownDev = ownDev && !(m.bind && m.Destination == "/dev")
 	}
 	if ownDev { // else it is somebody else's
@@ -100,7 +101,7 @@ func mountRoot(spec *specs.Spec, propagation, path string) error {
 		return fmt.Errorf("set propagation of mounts around %s: %w", path, err)
 	}
 	if spec.Annotations[Lowerdir] != "" {
-		return mountOverlay(spec.Annotations, path)
+		return mountOverlay(spec.Annotations, path, openLayer)
 	}
 	err = unix.Mount(path, path, "", unix.MS_BIND|unix.MS_REC, "")
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 	"unsafe"
 
@@ -15,6 +14,7 @@ import (
 	"container-workshop/final/cgroups"
 	"container-workshop/final/inside"
 	"container-workshop/final/namespaces"
+	"container-workshop/final/rootfs"
 	"container-workshop/final/seccomp"
 )
 
@@ -26,7 +26,10 @@ type Options struct {
 	Stdin, Stdout, Stderr  *os.File // nil: those of this process
 	PreserveFDs            int      // beyond 0, 1 and 2
 	NoPivot, SystemdCgroup bool
+	KeepKeyring            bool // no session keyring of its own
 	Rootless               bool
+
+	Begun func(pid int) // called when the namespaces are there, if not nil
 }
 
 // Create makes the container, up to its program, which waits for Start. Its
@@ -37,7 +40,6 @@ func Create(id string, o Options) (c *Container, err error) {
 	if err := checkID(id); err != nil {
 		return nil, err
 	}
-	go hurry()
 	bundle, err := filepath.Abs(o.Bundle)
 	if err != nil {
 		return nil, err
@@ -83,10 +85,7 @@ func Create(id string, o Options) (c *Container, err error) {
 
 func (c *Container) create(spec *specs.Spec, data []byte, o Options) error {
 	config := &inside.Config{ID: c.ID, Root: c.Rootfs,
-		NoPivot: o.NoPivot}
-	if err := c.compile(spec.Linux.Seccomp); err != nil {
-		return err
-	}
+		NoPivot: o.NoPivot, KeepKeyring: o.KeepKeyring}
 	plan := &namespaces.Plan{Dir: c.Bundle, Args: []string{inside.Init}}
 	defer func() {
 		for _, j := range plan.Join {
@@ -96,6 +95,8 @@ func (c *Container) create(spec *specs.Spec, data []byte, o Options) error {
 	if err := setNamespaces(spec, plan, config, c); err != nil {
 		return err
 	}
+	config.Mounted = plan.New&unix.CLONE_NEWUSER != 0 && !o.Rootless &&
+		spec.Annotations[rootfs.Lowerdir] != ""
 	start, err := c.listen()
 	if err != nil {
 		return err
@@ -222,7 +223,9 @@ func setNamespaces(spec *specs.Spec, plan *namespaces.Plan,
 		}
 		plan.New |= flag
 	}
-	plan.Time = timeOffsets(spec.Linux.TimeOffsets)
+	for clock, o := range spec.Linux.TimeOffsets { // time_namespaces(7)
+		plan.Time += fmt.Sprintln(clock, o.Secs, o.Nanosecs)
+	}
 	return nil
 }
 
@@ -230,13 +233,4 @@ func same(a, b string) bool {
 	sa, err1 := os.Stat(a)
 	sb, err2 := os.Stat(b)
 	return err1 == nil && err2 == nil && os.SameFile(sa, sb)
-}
-
-// timeOffsets is in the form of time_namespaces(7).
-func timeOffsets(offsets map[string]specs.LinuxTimeOffset) string {
-	var text strings.Builder
-	for clock, o := range offsets {
-		fmt.Fprintln(&text, clock, o.Secs, o.Nanosecs)
-	}
-	return text.String()
 }

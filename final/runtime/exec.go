@@ -28,8 +28,10 @@ func (c *Container) Exec(p *specs.Process, o ExecOptions) (int, error) {
 	if err := validateProcess(p); err != nil {
 		return 0, err
 	}
-	if spec, err := c.Spec(); err == nil && p.Capabilities == nil {
-		p.Capabilities = spec.Process.Capabilities
+	if p.Capabilities == nil {
+		if first, err := c.Process(); err == nil {
+			p.Capabilities = first.Capabilities
+		}
 	}
 	init, err := c.pidfd()
 	if err != nil {
@@ -45,9 +47,7 @@ func (c *Container) Exec(p *specs.Process, o ExecOptions) (int, error) {
 	}
 	cgroup := func() (*cgroups.Cgroup, error) { return c.Cgroup(), nil }
 	spec := &specs.Spec{Process: p}
-	data, err := json.Marshal(struct {
-		Process *specs.Process `json:"process"`
-	}{p})
+	data, err := json.Marshal(inside.Process{Process: p})
 	if err != nil {
 		return 0, err
 	}

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -17,6 +16,7 @@ import (
 	"container-workshop/final/cgroups"
 	"container-workshop/final/inside"
 	"container-workshop/final/namespaces"
+	"container-workshop/final/rootfs"
 )
 
 // Error is what a process in the container has told before it gave up. Code is
@@ -119,13 +119,20 @@ func (l *launch) clone() (err error) {
 	}
 	defer p.Exe.Close()
 	var cgroup *cgroups.Cgroup
+	made := make(chan error, 1)
+	go func() {
+		var err error
+		cgroup, err = l.cgroup()
+		made <- err
+	}()
 	if cgroups.V2() {
-		if cgroup, err = l.cgroup(); err == nil {
+		if err = <-made; err == nil {
 			p.Cgroup, err = cgroup.FD()
 		}
 		if err != nil {
 			return err
 		}
+		made <- nil
 	}
 	if p.New&unix.CLONE_NEWUSER != 0 {
 		p.Ready = func(pid int) error {
@@ -143,10 +150,7 @@ func (l *launch) clone() (err error) {
 		p.Cgroup = nil
 		l.pid, err = p.Start()
 	}
-	if err == nil && cgroup == nil {
-		cgroup, err = l.cgroup()
-	}
-	if err == nil && len(cgroup.Paths()) > 0 {
+	if err = cmp.Or(err, <-made); err == nil && len(cgroup.Paths()) > 0 {
 		err = cgroup.Add(l.pid)
 	}
 	return err
@@ -156,13 +160,9 @@ func (l *launch) clone() (err error) {
 // it is on its own.
 func (l *launch) converse(socket *os.File) error {
 	if l.start != nil {
-		l.c.InitPid = l.pid
-		l.c.InitStart, _ = startTime(l.pid)
-		if err := l.c.save(); err != nil {
+		if err := l.introduce(); err != nil {
 			return err
 		}
-		l.config.State = l.c.State()
-		l.config.State.Status = specs.StateCreating
 	}
 	filter, err := os.ReadFile(filepath.Join(l.c.dir, seccompFile))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -170,12 +170,20 @@ func (l *launch) converse(socket *os.File) error {
 	}
 	l.config.Seccomp, l.config.SeccompFlags = filter, l.c.SeccompFlags
 	in, out := json.NewDecoder(socket), json.NewEncoder(socket)
-	err = out.Encode(l.config)
+	if err = nil; l.config.Mounted {
+		err = rootfs.Overlay(l.spec, l.c.Rootfs, l.pid)
+	}
+	if err == nil {
+		err = out.Encode(l.config)
+	}
 	if err == nil {
 		_, err = socket.Write(l.data)
 	}
 	if err != nil && !gone(err) {
 		return fmt.Errorf("send configuration to init: %w", err)
+	}
+	if l.io.Begun != nil {
+		l.io.Begun(l.pid)
 	}
 	ready := false
 	for {
@@ -208,6 +216,16 @@ func (l *launch) converse(socket *os.File) error {
 		}
 		out.Encode(m)
 	}
+}
+
+// introduce writes down who init is, and the filter that it shall have.
+func (l *launch) introduce() error {
+	l.c.InitPid = l.pid
+	l.c.InitStart, _ = startTime(l.pid)
+	err := cmp.Or(l.c.compile(l.spec.Linux.Seccomp), l.c.save())
+	l.config.State = l.c.State()
+	l.config.State.Status = specs.StateCreating
+	return err
 }
 
 func gone(err error) bool {
@@ -250,18 +268,4 @@ func (l *launch) finish() error {
 		return err
 	}
 	return nil
-}
-
-// hurry makes the kernel begin with what takes longest when it moves a process
-// on version 1, to wait until all processors have noticed, RCU: soon after, it
-// need not wait again. To move ourselves to where we are changes nothing.
-func hurry() {
-	root := cgroups.Controllers()["freezer"]
-	ours, _ := os.ReadFile("/proc/self/cgroup")
-	_, path, found := strings.Cut(string(ours), ":freezer:")
-	path, _, _ = strings.Cut(path, "\n")
-	if found && root != "" && !cgroups.V2() {
-		file := filepath.Join(root, path, "cgroup.procs")
-		os.WriteFile(file, []byte("0"), 0)
-	}
 }

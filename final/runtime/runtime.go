@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"container-workshop/final/cgroups"
+	"container-workshop/final/inside"
 )
 
 // Container is one as its state file tells it.
@@ -130,10 +131,9 @@ func (c *Container) write(name string, data []byte) error {
 	return err
 }
 
-// Spec is the config.json that the container was created from.
-func (c *Container) Spec() (*specs.Spec, error) {
-	spec, _, err := readSpec(filepath.Join(c.dir, configFile))
-	return spec, err
+// Process is what the container was created to run, by its config.json.
+func (c *Container) Process() (*specs.Process, error) {
+	return inside.ReadProcess(filepath.Join(c.dir, configFile))
 }
 
 // State is what hooks and callers are told.

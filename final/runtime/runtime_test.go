@@ -320,6 +320,25 @@ func TestExitStatus(t *testing.T) {
 	}
 }
 
+// A capability that is not there is worth a warning, on the log too.
+func TestCapabilityWarning(t *testing.T) {
+	b := newBench(t)
+	b.spec.Process.Args = []string{"grep", "CapBnd", "/proc/self/status"}
+	b.spec.Process.Capabilities = &specs.LinuxCapabilities{
+		Bounding: []string{"CAP_KILL", "CAP_FROB"}}
+	b.write()
+	log := b.dir + "/log"
+	out, stderr, code := b.run("--log", log, "run", b.id)
+	text, _ := os.ReadFile(log)
+	b.want("output", out, "CapBnd:\t0000000000000020\n")
+	if code != 0 || !strings.Contains(stderr, "capability CAP_FROB: this "+
+		"kernel does not know it") || !strings.Contains(string(text),
+		"level=warning") {
+		b.Errorf("%d: %s, log %s", code, stderr, text)
+	}
+	b.want("left", b.leftovers(), "")
+}
+
 func TestExec(t *testing.T) {
 	b := newBench(t)
 	b.background(sleep)
@@ -345,6 +364,17 @@ func TestExec(t *testing.T) {
 	b.refuse(126, []string{"permission denied"}, "exec", b.id, "/etc/passwd")
 	b.want("user", b.must("exec", "-u", "5:6", "-e", "A=b c", "--cwd", "/tmp",
 		b.id, "sh", "-c", "id -u; id -g; echo $A; pwd"), "5\n6\nb c\n/tmp")
+	status := []string{b.id, "grep", "-E", "Groups|CapEff|NoNew",
+		"/proc/self/status"}
+	b.want("plain", b.must(append([]string{"exec"}, status...)...),
+		"Groups:\t \nCapEff:\t0000000020000420\nNoNewPrivs:\t1")
+	b.want("more", b.must(append([]string{"exec", "-g", "7",
+		"--additional-gids", "8", "--cap", "CAP_CHOWN", "--no-new-privs"},
+		status...)...),
+		"Groups:\t7 8 \nCapEff:\t0000000020000421\nNoNewPrivs:\t1")
+	b.refuse(1, []string{"group x: not a GID"}, "exec", "-g", "x", b.id, "true")
+	b.refuse(1, []string{"SELinux is not supported"}, "exec",
+		"--process-label", "a", b.id, "true")
 	b.must("exec", "--detach", "--pid-file", b.dir+"/pid", b.id, "sleep", "77")
 	exec, _ := os.ReadFile(b.dir + "/pid")
 	if !strings.Contains(b.must("ps", "--format", "json", b.id), string(exec)) {
@@ -360,6 +390,17 @@ func TestExec(t *testing.T) {
 func exec_gone(pid string) bool {
 	data, err := os.ReadFile("/proc/" + pid + "/stat")
 	return err != nil || strings.Contains(string(data), ") Z ")
+}
+
+// A container has a session keyring of its own, unless it shall keep ours.
+func TestKeyring(t *testing.T) {
+	b := newBench(t)
+	b.spec.Process.Args = []string{"sh", "-c", "grep -c _ses." + b.id +
+		": /proc/keys; :"}
+	b.spec.Linux.MaskedPaths = nil
+	b.write()
+	b.want("ours", b.must("run", "--no-new-keyring", b.id), "0")
+	b.want("its own", b.must("run", b.id), "1")
 }
 
 func TestPauseResumeUpdate(t *testing.T) {

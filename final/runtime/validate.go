@@ -9,6 +9,9 @@ import (
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"container-workshop/final/capabilities"
+	"container-workshop/final/inside"
 )
 
 func readSpec(file string) (*specs.Spec, []byte, error) {
@@ -16,10 +19,11 @@ func readSpec(file string) (*specs.Spec, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	spec := &specs.Spec{}
-	if err := json.Unmarshal(data, spec); err != nil {
+	all := &inside.Spec{}
+	if err := json.Unmarshal(data, all); err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", file, err)
 	}
+	spec := &all.Spec
 	if spec.Linux == nil {
 		spec.Linux = &specs.Linux{}
 	}
@@ -73,6 +77,9 @@ func validateProcess(p *specs.Process) error {
 	if p.Scheduler != nil || p.IOPriority != nil || p.ExecCPUAffinity != nil {
 		return errors.New("process.scheduler, ioPriority and execCPUAffinity " +
 			"are not supported")
+	}
+	for _, text := range capabilities.Warnings(p.Capabilities) {
+		Warn(text)
 	}
 	for _, l := range p.Rlimits {
 		if _, err := limitNumber(l.Type); err != nil {

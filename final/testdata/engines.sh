@@ -9,6 +9,12 @@ shift 2
 [ $# = 0 ] && set -- podman docker
 dir=$(mktemp -d /tmp/engines-XXXXXX)
 daemon=
+# The cgroups that the engines make for all of theirs, and leave behind.
+parents() {
+	find /sys/fs/cgroup -maxdepth 2 -type d \
+		\( -name docker -o -name libpod_parent \)
+}
+before=$(parents)
 passed=0 failed=0 skipped=0
 
 cleanup() {
@@ -20,9 +26,10 @@ cleanup() {
 		umount -l "$m"
 	done
 	rm -rf "$dir"
-	# Podman leaves its cgroups behind; the kernel keeps those in use.
-	rmdir /sys/fs/cgroup/*/libpod_parent/conmon \
-		/sys/fs/cgroup/*/libpod_parent 2>/dev/null
+	# The kernel keeps those in use.
+	parents | grep -vxF "$before" | while read -r dir; do
+		find "$dir" -depth -type d -exec rmdir {} \; 2>/dev/null
+	done
 }
 trap cleanup EXIT
 

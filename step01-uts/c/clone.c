@@ -15,6 +15,7 @@
 
 struct container {
 	int plain;
+	pid_t parent;
 	char *hostname, *domainname;
 	char **command;
 };
@@ -52,6 +53,9 @@ static int inside(void *arg)
 
 	// When the parent dies, however that happens, so do we.
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	// Unless it was dead by then: whom another has adopted gets no signal.
+	if (getppid() != c->parent)
+		return 125;
 	fprintf(stderr, "Container[%d] - inside the container!\n", getpid());
 	if (c->plain)
 		become(c->command);
@@ -100,7 +104,7 @@ static void parse(int argc, char **argv, struct container *c)
 
 int main(int argc, char **argv)
 {
-	struct container c = {.hostname = "container"};
+	struct container c = {.hostname = "container", .parent = getpid()};
 	int flags, status;
 	pid_t pid;
 

@@ -1,10 +1,11 @@
-// clone.c: a container with processes of its own, by clone(2). We stay in it
-// as its PID 1.
+// clone.c: a container with processes of its own, by clone(2).
 //
 //	clone [--plain] [--hostname NAME] [--domainname NAME] COMMAND
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,9 +16,8 @@
 #include <unistd.h>
 
 struct container {
-	int plain;
-	char *hostname, *domainname;
-	char **command;
+	int plain, alive[2];
+	char *hostname, *domainname, **command;
 };
 
 static char stack[1024 * 1024] __attribute__((aligned(16)));
@@ -40,9 +40,8 @@ static void become(char **command)
 	fail("execve", command[0], errno == ENOENT ? 127 : 126);
 }
 
-// block keeps signals pending until supervise takes them. For PID 1 there is
-// more to it: signal(7)'s default actions do not apply to it, so a signal
-// that it neither blocks nor handles is lost.
+// block keeps signals pending until supervise takes them. PID 1 would lose
+// those that it neither blocks nor handles: signal(7).
 static void block(void)
 {
 	int signals[] = {SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1,
@@ -65,10 +64,9 @@ static int supervise(pid_t child)
 	for (;;) {
 		sigwait(&forwarded, &sig);
 		while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-			if (pid == child && WIFSIGNALED(status))
-				return 128 + WTERMSIG(status);
-			else if (pid == child)
-				return WEXITSTATUS(status);
+			if (pid == child)
+				return WIFSIGNALED(status) ?
+					128 + WTERMSIG(status) : WEXITSTATUS(status);
 		// A terminal sends these two to everyone itself.
 		if (isatty(0) && (sig == SIGINT || sig == SIGQUIT))
 			continue;
@@ -83,6 +81,11 @@ static int inside(void *arg)
 	pid_t pid;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	// Was the parent dead by then? In a PID namespace getppid(2) is 0 either
+	// way; but a dead parent holds no pipe open.
+	close(c->alive[1]);
+	if (poll(&(struct pollfd){.fd = c->alive[0]}, 1, 0))
+		return 125;
 	fprintf(stderr, "Container[%d] - inside the container!\n", getpid());
 	if (c->plain)
 		become(c->command);
@@ -112,19 +115,14 @@ static void usage(const char *wrong)
 
 static void parse(int argc, char **argv, struct container *c)
 {
-	int o;
-
 	opterr = 0;
-	while ((o = getopt_long(argc, argv, "+", options, NULL)) != -1) {
-		if (o == 'p')
-			c->plain = 1;
-		else if (o == 'h')
-			c->hostname = optarg;
-		else if (o == 'd')
-			c->domainname = optarg;
-		else
-			usage(argv[optind - 1]);
-	}
+	for (int o; (o = getopt_long(argc, argv, "+", options, NULL)) != -1;)
+		switch (o) {
+		case 'p': c->plain = 1; break;
+		case 'h': c->hostname = optarg; break;
+		case 'd': c->domainname = optarg; break;
+		default: usage(argv[optind - 1]);
+		}
 	c->command = argv + optind;
 	if (optind == argc)
 		usage("COMMAND is missing");
@@ -139,6 +137,8 @@ int main(int argc, char **argv)
 	parse(argc, argv, &c);
 	fprintf(stderr, "Parent[%d] - create a container!\n", getpid());
 	block();
+	if (pipe2(c.alive, O_CLOEXEC))
+		fail("pipe", "container", 125);
 	flags = c.plain ? 0 : CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS;
 	pid = clone(inside, stack + sizeof stack, flags | SIGCHLD, &c);
 	if (pid < 0)

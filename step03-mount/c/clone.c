@@ -6,22 +6,18 @@
 #include <errno.h>
 #include <getopt.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 struct container {
 	char *hostname, *domainname, *rootfs;
 	char **volumes, **command;
-	int chroot;
+	int chroot, alive[2];
 };
 
 static char stack[1024 * 1024] __attribute__((aligned(16)));
-static sigset_t forwarded, before;
 
 static void fail(const char *what, const char *on, int status)
 {
@@ -36,41 +32,7 @@ static void fail(const char *what, const char *on, int status)
 }
 
 #include "mount.h"
-
-// block keeps signals pending until supervise takes them. PID 1 would lose
-// those that it neither blocks nor handles: signal(7).
-static void block(void)
-{
-	int signals[] = {SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1,
-		SIGUSR2};
-
-	sigemptyset(&forwarded);
-	for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
-		sigaddset(&forwarded, signals[i]);
-	sigprocmask(SIG_BLOCK, &forwarded, &before);
-}
-
-// supervise is PID 1's duty: pass signals on to child, reap every process
-// that ends (orphans become ours), and return how child ended. The parent of
-// PID 1 does the same for PID 1.
-static int supervise(pid_t child)
-{
-	int sig, status;
-	pid_t pid;
-
-	for (;;) {
-		sigwait(&forwarded, &sig);
-		while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-			if (pid == child)
-				return WIFSIGNALED(status) ?
-					128 + WTERMSIG(status) : WEXITSTATUS(status);
-		// A terminal sends these two to everyone itself.
-		if (isatty(0) && (sig == SIGINT || sig == SIGQUIT))
-			continue;
-		if (sig != SIGCHLD)
-			kill(child, sig);
-	}
-}
+#include "pid.h"
 
 static int inside(void *arg)
 {
@@ -78,6 +40,9 @@ static int inside(void *arg)
 	pid_t pid;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	close(c->alive[1]); // the parent alone keeps it, and never writes
+	if (orphaned(c->alive[0]))
+		return 125;
 	// A directory of the host's that is still open leads out of here.
 	close_range(3, ~0U, 0);
 	fprintf(stderr, "Container[%d] - inside the container!\n", getpid());
@@ -139,6 +104,8 @@ int main(int argc, char **argv)
 	parse(argc, argv, &c);
 	fprintf(stderr, "Parent[%d] - create a container!\n", getpid());
 	block();
+	if (pipe(c.alive))
+		fail("pipe", "container", 125);
 	pid = clone(inside, stack + sizeof stack, CLONE_NEWPID | CLONE_NEWIPC |
 		CLONE_NEWUTS | CLONE_NEWNS | SIGCHLD, &c);
 	if (pid < 0)

@@ -65,9 +65,9 @@ static int inside(void *arg)
 	close(c->gate[1]);
 	if (read(c->gate[0], &go, 1) != 1)
 		return 125;
+	becomeRoot(c->gate[0]);
 	// A directory of the host's that is still open leads out of here.
 	close_range(3, ~0U, 0);
-	becomeRoot();
 	fprintf(stderr, "Container[%d] - inside the container!\n", getpid());
 	if (sethostname(c->hostname, strlen(c->hostname)))
 		fail("sethostname", c->hostname, 125);
@@ -143,7 +143,6 @@ int main(int argc, char **argv)
 	writeMaps(pid, c.uids, c.gids);
 	if (write(c.gate[1], "g", 1) < 0)
 		fail("write", "gate", 125);
-	close(c.gate[1]);
 	status = supervise(pid);
 	fprintf(stderr, "Parent[%d] - container exited!\n", getpid());
 	return status;

@@ -75,12 +75,15 @@ static void writeMaps(pid_t pid, char **uids, char **gids)
 }
 
 // becomeRoot takes the ids that the maps give to root. A change of ids makes
-// the kernel forget PDEATHSIG, and hide us from whoever started us.
-static void becomeRoot(void)
+// the kernel forget PDEATHSIG, and hide us from whoever started us. It may
+// have died in between; then it holds the gate open no more.
+static void becomeRoot(int gate)
 {
 	setgroups(0, NULL);
 	if (setgid(0) || setuid(0))
 		fail("setuid", "0", 125);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (orphaned(gate))
+		exit(125);
 	prctl(PR_SET_DUMPABLE, 1);
 }

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -72,6 +73,9 @@ static int inside(int gate)
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (read(gate, &c, 1) != 1)
+		return 125;
+	// Did the parent die before prctl? The gate tells: nobody holds it open.
+	if (poll(&(struct pollfd){.fd = gate}, 1, 0))
 		return 125;
 	close_range(3, ~0U, 0); // the janitor's leash, too
 	fprintf(stderr, "Container[%d] - inside the container!\n", getpid());

@@ -1,5 +1,7 @@
 // pid.h: the duties of PID 1 and of the parent, as before, for clone.c.
+#include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 static sigset_t forwarded, before;
@@ -37,4 +39,12 @@ static int supervise(pid_t child)
 		if (sig != SIGCHLD)
 			kill(child, sig);
 	}
+}
+
+// orphaned is true if the parent died before we asked for a signal when it
+// does, PR_SET_PDEATHSIG. In a PID namespace getppid(2) is 0 either way; but a
+// dead parent holds no pipe open.
+static int orphaned(int pipe)
+{
+	return poll(&(struct pollfd){.fd = pipe}, 1, 0);
 }

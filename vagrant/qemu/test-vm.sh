@@ -58,7 +58,8 @@ suites() {
 				die "there is no step $a"
 			;;
 		final)
-			find final -name '*_test.go' ! -path '*/buildkit/*' -printf '%h\n' | sort -u
+			find final -name '*_test.go' ! -path '*/buildkit/*' \
+				-printf '%h\n' | sort -u
 			continue
 			;;
 		*) d=${a%/} ;;
@@ -222,7 +223,7 @@ words=("passed" "a test failed" "the machine did not run" \
 # report KERNEL: what failed or was skipped and a line for each suite, then the
 # counts, read as `make test` reads them. The worst code is left in $worst.
 report() {
-	local name m code bad=0 passed failed skipped times
+	local name m code bad=0 passed failed skipped unproved times
 	echo
 	for name in $names; do
 		m=$work/$1/$name
@@ -235,7 +236,10 @@ report() {
 		awk -v suite="$name" -v status="$code" -v skips="$m/skips" \
 			-v counts="$m/counts" -f "$awk" "$m/log"
 		read -r passed failed skipped <"$m/counts"
-		if [ "$code" = 0 ] && [ $((failed + skipped)) -gt 0 ]; then
+		# The machine has no programs but busybox: what needs another one is
+		# left to the host, whose kernel does for it.
+		unproved=$(grep -vc ': needs [^:]*: apt' "$m/skips" || true)
+		if [ "$code" = 0 ] && [ $((failed + unproved)) -gt 0 ]; then
 			code=1 # no test ran, or one was skipped
 		fi
 		sed "s/^/  skipped: /" "$m/skips"

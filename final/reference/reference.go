@@ -1,4 +1,5 @@
-package image
+// Package reference has the names of images.
+package reference
 
 import (
 	"errors"
@@ -6,9 +7,9 @@ import (
 	"strings"
 )
 
-// ParseRef completes a name as Docker does: busybox is
+// Parse completes a name as Docker does: busybox is
 // docker.io/library/busybox:latest. A name with a digest needs no tag.
-func ParseRef(name string) (full string, err error) {
+func Parse(name string) (full string, err error) {
 	rest, digest, pinned := strings.Cut(name, "@")
 	tag := ":latest"
 	if i := strings.LastIndex(rest, ":"); i > strings.LastIndex(rest, "/") {
@@ -28,7 +29,7 @@ func ParseRef(name string) (full string, err error) {
 		path = "library/" + path
 	}
 	if pinned {
-		_, err = hexOf(digest)
+		_, err = Hex(digest)
 		tag += "@" + digest
 	}
 	host, port, _ := strings.Cut(domain, ":")
@@ -82,7 +83,7 @@ func isPath(path string) bool {
 	return true
 }
 
-// Short is the opposite of ParseRef: what Docker shows.
+// Short is the opposite of Parse: what Docker shows.
 func Short(full string) string {
 	if short, ok := strings.CutPrefix(full, "docker.io/"); ok {
 		return strings.TrimPrefix(short, "library/")
@@ -90,8 +91,8 @@ func Short(full string) string {
 	return full
 }
 
-// hexOf returns the 64 digits of a digest, sha256:HEX. They become file names.
-func hexOf(digest string) (string, error) {
+// Hex returns the 64 digits of a digest, sha256:HEX. They become file names.
+func Hex(digest string) (string, error) {
 	hex, ok := strings.CutPrefix(digest, "sha256:")
 	if !ok || len(hex) != 64 || !only(hex, "0123456789abcdef") {
 		return "", fmt.Errorf("not a sha256 digest: %.100q", digest)
