@@ -29,8 +29,8 @@ const (
 // larger are the packages, files and functions that are over today, with their
 // size. They may only shrink.
 var larger = map[string]int{
-	"cgroups":                       1003,
-	"cli":                           2233,
+	"cgroups":                       1001,
+	"cli":                           2166,
 	"cli/system.go#networkCommands": 61,
 	"engine":                        2318,
 	"final":                         18944,
