@@ -33,7 +33,7 @@ var larger = map[string]int{
 	"cli":                           2166,
 	"cli/system.go#networkCommands": 61,
 	"engine":                        2318,
-	"final":                         18944,
+	"final":                         18923,
 	"flags/limits.go#memory":        61,
 	"runtime":                       1001,
 }
