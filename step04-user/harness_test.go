@@ -313,8 +313,9 @@ func init() {
 func command(uid int, args ...string) *exec.Cmd {
 	c := exec.Command(args[0], args[1:]...)
 	c.Dir = "/"
-	c.Env = append(os.Environ(), "WORKSHOP_TEST="+seen.tag,
-		"TMPDIR="+seen.tmp)
+	// The mark comes first: an execve(2) cuts short what we read of the rest.
+	c.Env = append([]string{"WORKSHOP_TEST=" + seen.tag}, os.Environ()...)
+	c.Env = append(c.Env, "TMPDIR="+seen.tmp)
 	c.SysProcAttr = &syscall.SysProcAttr{}
 	if uid != os.Getuid() {
 		id := uint32(uid)
@@ -679,6 +680,10 @@ var watched = map[string]func() []string{
 	"cgroups and files": func() (left []string) {
 		left, _ = filepath.Glob(seen.tmp + "/*")
 		for _, id := range seen.ids {
+			// Our programs have ended: who has the number now is another's.
+			if _, err := os.Stat(fmt.Sprintf("/proc/%d", id)); err == nil {
+				continue
+			}
 			for _, dir := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/*",
 				"/sys/fs/cgroup/*/*", "/run", os.TempDir()} {
 				name := fmt.Sprintf("%s/workshop-%d", dir, id)

@@ -94,6 +94,18 @@ func init() {
 		}
 		return ""
 	}
+	requirements["cgroup2"] = func() string {
+		if !treeOf("memory").v2 {
+			return "the memory controller in cgroup version 2: make test-vm"
+		}
+		return ""
+	}
+	requirements["a cpu that is off"] = func() string {
+		if absent() == "" {
+			return "a processor that is switched off: make test-vm"
+		}
+		return ""
+	}
 	requirements["disk"] = func() string {
 		if _, _, err := disk(os.TempDir()); err != nil {
 			return "a disk under TMPDIR: " + err.Error()
@@ -103,6 +115,8 @@ func init() {
 	helpers["direct"] = direct
 	helpers["eat"] = eat
 	helpers["hiding"] = hiding
+	helpers["fresh"] = fresh
+	helpers["pretending"] = pretending
 	watched["the machine's cgroups"] = machine
 }
 
@@ -813,6 +827,28 @@ func TestExecOfTheUnlimited(t *testing.T) {
 	})
 }
 
+// absent is a processor that this machine could have, and has not.
+func absent() string {
+	list := func(name string) string {
+		text := strings.TrimSpace(read("/sys/devices/system/cpu/" + name))
+		return text[strings.LastIndexAny(text, "-,")+1:]
+	}
+	if list("possible") == list("online") {
+		return ""
+	}
+	return list("possible")
+}
+
+// Version 2 would take it, and go on without.
+func TestAbsentProcessor(t *testing.T) {
+	with(t, "go", func(t *testing.T, p program) {
+		needs(t, "root", "cgroup:cpuset", "a cpu that is off")
+		out, stderr, status := p.once(t, "--cpuset-cpus", absent(), "echo",
+			"started")
+		nothing(t, out+stderr, status, "cpuset.cpus", "EINVAL")
+	})
+}
+
 // The end, and what never began.
 
 // watch looks for what is left behind; here is that there was something.
@@ -1024,6 +1060,99 @@ func elsewhere(t *testing.T, p program, controller, place string,
 	c.Stdout, c.Stderr = &out, &out
 	c.Run()
 	return out.String(), c.ProcessState.ExitCode()
+}
+
+// fresh starts a command that sees the cgroup of its first argument, which is
+// new, as the top of version 2. Itself it is one below: who enables controllers
+// must have no process of his own, cgroups(7).
+func fresh(args []string) {
+	const top = "/sys/fs/cgroup"
+	runtime.LockOSThread()
+	err := os.WriteFile(args[0]+"/cgroup.procs", []byte("0"), 0)
+	if err == nil {
+		err = unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP)
+	}
+	if err == nil {
+		err = unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
+	}
+	if err == nil {
+		err = unix.Unmount(top, unix.MNT_DETACH) // or EBUSY
+	}
+	if err == nil {
+		err = unix.Mount("cgroup2", top, "cgroup2", 0, "")
+	}
+	if err == nil {
+		err = os.Mkdir(top+"/us", 0o755)
+	}
+	if err == nil {
+		err = os.WriteFile(top+"/us/cgroup.procs", []byte("0"), 0)
+	}
+	if err == nil {
+		err = unix.Exec(args[1], args[1:], os.Environ())
+	}
+	fmt.Println(args, err)
+	os.Exit(99)
+}
+
+// Version 2 has a controller's files where the cgroup above enables it. Others
+// may have done so at the top; here is one where nobody has.
+func TestEnablesControllers(t *testing.T) {
+	each(t, "memory", func(t *testing.T, p program) {
+		needs(t, "root", "cgroup2")
+		top := treeOf("memory").dir
+		check(t, os.WriteFile(top+"/cgroup.subtree_control",
+			[]byte("+memory"), 0)) // offered to the new one
+		dir := fmt.Sprintf("%s/workshop-test-%d", top, us)
+		check(t, os.Mkdir(dir, 0o755))
+		defer eventually(t, "an empty "+dir, func() bool {
+			os.Remove(dir + "/us")
+			return os.Remove(dir) == nil
+		})
+		enabled := dir + "/cgroup.subtree_control"
+		equal(t, "enabled before", read(enabled), "")
+		c := command(p.uid, append(helper("fresh", dir), p.argv(append(
+			[]string{"run"}, p.alone("--memory", "64m", "true")...)...)...)...)
+		if out, err := c.CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		equal(t, "enabled after", read(enabled), "memory\n")
+	})
+}
+
+// pretending starts a command to which the file of its first argument is the
+// table of mounts.
+func pretending(args []string) {
+	runtime.LockOSThread()
+	err := unix.Unshare(unix.CLONE_NEWNS)
+	if err == nil {
+		err = unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
+	}
+	if err == nil {
+		err = unix.Mount(args[0], fmt.Sprintf("/proc/%d/mounts", os.Getpid()),
+			"", unix.MS_BIND, "")
+	}
+	if err == nil {
+		err = unix.Exec(args[1], args[1:], os.Environ())
+	}
+	fmt.Println(args, err)
+	os.Exit(99)
+}
+
+// A kernel may have a controller without all of its files: one built without
+// them, or started without swapaccount. Here it is a directory that has none.
+func TestMissingFile(t *testing.T) {
+	with(t, "go", func(t *testing.T, p program) {
+		needs(t, "root")
+		tree := scratch(t, 0)
+		check(t, os.WriteFile(tree+"/mounts", fmt.Appendf(nil,
+			"none %s cgroup rw,memory 0 0\n", tree), 0o644))
+		c := command(p.uid, append(helper("pretending", tree+"/mounts"),
+			p.argv(append([]string{"run"}, p.alone("--memory", "64m", "echo",
+				"started")...)...)...)...)
+		out, _ := c.CombinedOutput()
+		nothing(t, string(out), c.ProcessState.ExitCode(), "limit_in_bytes",
+			"ENOENT", "swapaccount=1")
+	})
 }
 
 func TestMissingController(t *testing.T) {

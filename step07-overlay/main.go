@@ -48,9 +48,9 @@ var runFlags = []cli.Flag{
 	&cli.BoolFlag{Name: "chroot", Usage: "chroot(2), no pivot_root(2)"},
 	&cli.StringSliceFlag{Name: "uid-map", Usage: "`INSIDE:HOST:N` user ids"},
 	&cli.StringSliceFlag{Name: "gid-map", Usage: "`INSIDE:HOST:N` group ids"},
+	&cli.StringFlag{Name: "network", Usage: "bridge none host container:PID"},
 	&cli.StringSliceFlag{Name: "layer", Usage: "read-only `DIR`, lowest first"},
 	&cli.StringFlag{Name: "commit", Usage: "keep what is written as `DIR`"},
-	&cli.StringFlag{Name: "network", Value: "bridge", Usage: "`MODE` or none"},
 	&cli.StringSliceFlag{Name: "publish", Usage: "port `HOST:INSIDE[/udp]`"},
 	&cli.StringFlag{Name: "subnet", Value: "172.29.0.0/24", Usage: "a `CIDR`"},
 }

@@ -139,8 +139,9 @@ vagrant() {
 # reachable: copies of the programs and the root filesystem for the ordinary
 # users of the suites, who may not be able to reach this directory.
 reachable() {
-	cp -a bin "$out/bin"
-	cp -a "$rootfs/." "$out/rootfs"
+	mkdir "$out/bin" "$out/rootfs"
+	if [ -d bin ]; then cp -a bin/. "$out/bin"; fi
+	if [ -d "$rootfs" ]; then cp -a "$rootfs/." "$out/rootfs"; fi
 	chmod -R a+rX "$out/bin"
 	chmod 755 "$out"
 }

@@ -162,7 +162,8 @@ APPEND+=" mitigations=off cryptomgr.notests=1 tsc=reliable"
 # makes 124 when it came too late. The kernel reads the second archive where
 # the first one ends. One disk has a file system on it, the other is for swap.
 machine() {
-	local m=$work/$1/$2 cpus=1 accel=(-accel "tcg,thread=multi" -cpu "$CPU")
+	local m=$work/$1/$2 smp=1 append=$APPEND
+	local accel=(-accel "tcg,thread=multi" -cpu "$CPU")
 	mkdir -p "$m"
 	cat "$CACHE/$1/base.cpio" "$work/$2.cpio" >"$m/initrd"
 	truncate -s 1G "$m/disk"
@@ -170,14 +171,17 @@ machine() {
 	truncate -s 256M "$m/swap"
 	: >"$m/status"
 	# A second emulated CPU costs half the speed of both: only the suites about
-	# sharing and pinning CPUs get one.
-	case $2 in step06-* | final*) cpus=2 ;; esac
+	# sharing and pinning CPUs get one. Step 6 has a third, which is off.
+	case $2 in
+	step06-*) smp=3 append+=" maxcpus=2" ;;
+	final*) smp=2 ;;
+	esac
 	[ -z "${VM_KVM:-}" ] || accel=(-accel kvm -cpu host)
 	date +%s.%N >"$m/start"
 	timeout --foreground -k 5 "$VM_TIMEOUT" "$QEMU" -M q35 "${accel[@]}" \
-		-smp "$cpus" -m "${VM_MEMORY:-1024}" -nodefaults -no-user-config \
+		-smp "$smp" -m "${VM_MEMORY:-1024}" -nodefaults -no-user-config \
 		-display none -no-reboot \
-		-kernel "$CACHE/$1/vmlinuz" -initrd "$m/initrd" -append "$APPEND" \
+		-kernel "$CACHE/$1/vmlinuz" -initrd "$m/initrd" -append "$append" \
 		-chardev "stdio,id=con,logfile=$m/console" -serial chardev:con \
 		-serial "file:$m/status" \
 		-drive "if=virtio,format=raw,cache=unsafe,file=$m/disk" \
