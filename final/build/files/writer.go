@@ -103,8 +103,8 @@ func (p *writer) adapt(h *tar.Header, owner *[2]int) {
 // told from a sign of the layer.
 func (p *writer) check(target string, isDir bool) {
 	if strings.HasPrefix(path.Base(target), ".wh.") {
-		p.err = fmt.Errorf("%s: no layer can hold a name that begins with .wh.",
-			target)
+		p.err = fmt.Errorf("%s: what begins with .wh. is a sign in a layer, "+
+			"not a file", target)
 	}
 	if p.key || p.err != nil {
 		return
