@@ -100,15 +100,24 @@ func (c *Cgroup) Add(pid int) error {
 	return nil
 }
 
-// FD is the directory for SysProcAttr.CgroupFD, which starts a process inside
-// the cgroup; the caller closes it. It is nil where there is version 1 or no
-// cgroup: there Add does it. clone(2) says EBUSY when the container has made
-// cgroups below its own: then Add finds a place, too.
-func (c *Cgroup) FD() (*os.File, error) {
-	if len(c.paths) != 1 || c.paths[""] == "" {
-		return nil, nil
+// Enter moves this thread, of which others must not make use any more, to the
+// cgroups of version 1: what it starts is there, too. For the thread that asks
+// the kernel need not wait, as it must for Add, until all processors have
+// noticed that processes move (RCU). For version 2 it returns the directory, nil
+// without, for SysProcAttr.CgroupFD; clone(2) says EBUSY when the container has
+// made cgroups below its own: then Add finds a place.
+func (c *Cgroup) Enter() (fd *os.File, err error) {
+	for key, dir := range c.paths {
+		if key == "" {
+			fd, err = os.OpenFile(dir, unix.O_PATH|unix.O_DIRECTORY, 0)
+		} else {
+			err = write(dir+"/tasks", "0")
+		}
+		if err != nil {
+			return fd, fmt.Errorf("enter cgroup %s: %w", dir, err)
+		}
 	}
-	return os.OpenFile(c.paths[""], unix.O_PATH|unix.O_DIRECTORY, 0)
+	return fd, nil
 }
 
 // Procs are the processes, those in cgroups below included.

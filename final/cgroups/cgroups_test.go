@@ -150,11 +150,11 @@ func (c *Cgroup) start(t *testing.T, args ...string) *job {
 	j.Env = append(os.Environ(), "CGROUP_HELPER=wait")
 	j.Stdout, j.Stderr = &j.out, &j.out
 	j.in, _ = j.StdinPipe()
-	fd, err := c.FD()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if fd != nil {
+	if V2() {
+		fd, err := c.Enter()
+		if err != nil {
+			t.Fatal(err)
+		}
 		defer fd.Close()
 		j.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true,
 			CgroupFD: int(fd.Fd())}
@@ -163,7 +163,7 @@ func (c *Cgroup) start(t *testing.T, args ...string) *job {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { j.Process.Kill(); j.Wait() })
-	if fd == nil {
+	if !V2() {
 		if err := c.Add(j.Process.Pid); err != nil {
 			t.Fatal(err)
 		}
@@ -1229,7 +1229,7 @@ func create(args []string) {
 	self, _ := os.Executable()
 	eater := exec.Command(self, "80")
 	eater.Env = append(os.Environ(), "CGROUP_HELPER=eat")
-	fd, _ := c.FD()
+	fd, _ := c.Enter()
 	if fd != nil {
 		eater.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true,
 			CgroupFD: int(fd.Fd())}

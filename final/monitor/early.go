@@ -3,11 +3,8 @@ package monitor
 import (
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"syscall"
-
-	"container-workshop/final/cgroups"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,18 +15,10 @@ var early struct {
 	pid  int
 }
 
-// begin starts what a command will wait for before this program has even
-// initialised the packages with which it reads the command line: the kernel's
-// waiting for itself, and a monitor, which initialises itself meanwhile.
+// begin starts a monitor for a command that will need one, before this program
+// has even initialised the packages with which it reads the command line: the
+// monitor initialises itself meanwhile.
 func begin(args []string) {
-	some := func(list ...string) bool {
-		return slices.ContainsFunc(args, func(word string) bool {
-			return slices.Contains(list, word)
-		})
-	}
-	if some("run", "start", "restart", "exec", "create") {
-		go hurry()
-	}
 	for len(args) > 1 && (args[0] == "container" ||
 		strings.HasPrefix(args[0], "--")) {
 		if args[0] == "--root" || args[0] == "--state" {
@@ -37,23 +26,9 @@ func begin(args []string) {
 		}
 		args = args[1:]
 	}
-	if len(args) > 1 {
-		if args = args[:1]; some("run", "start", "restart") {
-			early.conn, early.pid, _ = spawn(nil)
-		}
-	}
-}
-
-// hurry makes the kernel begin with what takes longest when it moves a process
-// on version 1, to wait until all processors have noticed, RCU: soon after, it
-// need not wait again. To move ourselves to where we are changes nothing.
-func hurry() {
-	root := cgroups.Controllers()["freezer"]
-	ours, _ := os.ReadFile("/proc/self/cgroup")
-	_, path, found := strings.Cut(string(ours), ":freezer:")
-	path, _, _ = strings.Cut(path, "\n")
-	if found && root != "" {
-		os.WriteFile(root+path+"/cgroup.procs", []byte("0"), 0)
+	if len(args) > 1 && (args[0] == "run" || args[0] == "start" ||
+		args[0] == "restart") {
+		early.conn, early.pid, _ = spawn(nil)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -109,30 +110,16 @@ func (l *launch) files(socket *os.File) error {
 	return nil
 }
 
-// clone starts our program, which waits for its configuration in the cgroup.
-// Version 2 starts it there. To move it there, as version 1 wants, takes the
-// kernel many milliseconds, which it uses to begin.
+// clone starts our program, which waits for its configuration, in the cgroup.
 func (l *launch) clone() (err error) {
 	p := l.plan
 	if p.Exe, err = namespaces.Exe(); err != nil {
 		return err
 	}
 	defer p.Exe.Close()
-	var cgroup *cgroups.Cgroup
-	made := make(chan error, 1)
-	go func() {
-		var err error
-		cgroup, err = l.cgroup()
-		made <- err
-	}()
-	if cgroups.V2() {
-		if err = <-made; err == nil {
-			p.Cgroup, err = cgroup.FD()
-		}
-		if err != nil {
-			return err
-		}
-		made <- nil
+	cgroup, err := l.cgroup()
+	if err != nil {
+		return err
 	}
 	if p.New&unix.CLONE_NEWUSER != 0 {
 		p.Ready = func(pid int) error {
@@ -140,18 +127,25 @@ func (l *launch) clone() (err error) {
 				l.spec.Linux.GIDMappings)
 		}
 	}
-	l.pid, err = p.Start()
+	done := make(chan bool)
+	go func() {
+		runtime.LockOSThread() // and the thread ends with us
+		if p.Cgroup, err = cgroup.Enter(); err == nil {
+			l.pid, err = p.Start()
+		}
+		close(done)
+	}()
+	<-done
 	if p.Cgroup != nil {
 		p.Cgroup.Close()
-		if err == nil || !errors.Is(err, unix.EBUSY) {
-			return err
-		}
-		// The container has made cgroups below its own, which then takes none.
 		p.Cgroup = nil
-		l.pid, err = p.Start()
 	}
-	if err = cmp.Or(err, <-made); err == nil && len(cgroup.Paths()) > 0 {
-		err = cgroup.Add(l.pid)
+	// The container has made cgroups below its own, which then takes none; or
+	// it may have one process, and that was our thread.
+	if errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EAGAIN) {
+		if l.pid, err = p.Start(); err == nil {
+			err = cgroup.Add(l.pid)
+		}
 	}
 	return err
 }
