@@ -101,11 +101,11 @@ func (c *Cgroup) Add(pid int) error {
 }
 
 // Enter moves this thread, of which others must not make use any more, to the
-// cgroups of version 1: what it starts is there, too. For the thread that asks
-// the kernel need not wait, as it must for Add, until all processors have
-// noticed that processes move (RCU). For version 2 it returns the directory, nil
-// without, for SysProcAttr.CgroupFD; clone(2) says EBUSY when the container has
-// made cgroups below its own: then Add finds a place.
+// cgroups of version 1: what it starts is there. For the thread that asks the
+// kernel need not wait, as it must for Add, until all processors have noticed
+// that processes move (RCU). Of version 2 it returns the directory, or nil, for
+// SysProcAttr.CgroupFD; clone(2) says EBUSY when the container has made cgroups
+// below its own: then Add finds a place.
 func (c *Cgroup) Enter() (fd *os.File, err error) {
 	for key, dir := range c.paths {
 		if key == "" {

@@ -38,10 +38,7 @@ var hierarchies = sync.OnceValue(func() map[string]string {
 	found := map[string]string{}
 	for line := range strings.Lines(read("/proc/self/mountinfo")) {
 		before, after, ok := strings.Cut(strings.TrimSpace(line), " - cgroup")
-		if !ok {
-			continue
-		}
-		if after[0] == '2' {
+		if ok && after[0] == '2' {
 			found[""] = cmp.Or(found[""], strings.Fields(before)[4])
 		}
 		options := after[strings.LastIndex(after, " ")+1:]
