@@ -83,6 +83,13 @@ func init() {
 		}
 		return all
 	}
+	// A new network namespace may begin as a router, if the machine is one. The
+	// janitor puts back what was, perhaps after a test has: so all is the same.
+	if len(os.Args) < 2 || !strings.HasPrefix(os.Args[1], "helper:") {
+		if os.Getenv("WORKSHOP_STAGE") != "" {
+			os.WriteFile(ipv4+"ip_forward", []byte("0"), 0)
+		}
+	}
 	watched["ip_forward"] = func() []string {
 		return []string{read(ipv4 + "ip_forward")}
 	}
@@ -579,7 +586,7 @@ func TestBridge(t *testing.T) {
 		var got []string
 		eventually(t, "the network inside", func() bool {
 			got = show(t, p, r)
-			return len(got) == 3
+			return len(got) == 3 && strings.Contains(got[1], "up=true")
 		})
 		equal(t, "inside", got, []string{"link lo up=true 127.0.0.1/8",
 			"link eth0 up=true " + ip + "/24",

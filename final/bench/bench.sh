@@ -376,7 +376,7 @@ five() {
 		-printf '%s .%p\n' | LC_ALL=C sort -k2 | awk -v to="$work/files" '{
 			size += $1
 			n = int(size / 40e6) + 1
-			if (n > 5) exit
+			if (n > 5) next
 			sub(/^[0-9]+ /, "")
 			print >(to n) }'
 	$mini create --name "$id-five" --network none bench true

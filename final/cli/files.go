@@ -71,6 +71,7 @@ func commitCommand() *cli.Command {
 				return err
 			}
 			o.Ref, o.Running = c.Args().Get(1), !c.Bool("pause")
+			o.Warn = warn
 			img, err := files.Commit(e, b, o)
 			if err == nil {
 				fmt.Println(img.ID)

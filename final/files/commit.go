@@ -24,6 +24,7 @@ type CommitOptions struct {
 	Ref, Author, Message string
 	Changes              []string // Dockerfile instructions: "CMD sh"
 	Running              bool     // do not pause it
+	Warn                 func(string)
 }
 
 // Commit makes an image of a container: the layers of its own image and one
@@ -61,10 +62,15 @@ func Commit(e *engine.Engine, c *engine.Container,
 	}
 	defer work.End()
 	if c.State.Status == "running" && !o.Running {
-		if err = e.Pause(c, true); err != nil {
+		err = e.Pause(c, true)
+		switch {
+		case err == nil:
+			defer e.Pause(c, false)
+		case e.Rootless: // it takes a cgroup
+			o.Warn("it is not paused meanwhile: " + err.Error())
+		default:
 			return nil, err
 		}
-		defer e.Pause(c, false)
 	}
 	archive := layers.Stream(func(w io.Writer) error {
 		return layers.Diff(c.Upper(), w, engine.Places...)

@@ -184,7 +184,7 @@ func decompress(r *bufio.Reader) (mediaType string, _ io.ReadCloser, _ error) {
 		return v1.MediaTypeImageLayerGzip, z, err
 	case bytes.HasPrefix(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
 		z, err := zstd.NewReader(r, zstd.WithDecoderMaxWindow(16<<20),
-			zstd.WithDecoderConcurrency(1))
+			zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true))
 		if err != nil {
 			return "", nil, err
 		}
