@@ -269,7 +269,8 @@ func (b *block) run(t testing.TB) (bad []problem) {
 	}
 	at, err := sh.run("pwd", b.timeout)
 	if dir := strings.Join(at, ""); err == nil && dir != o.dir {
-		bad = append(bad, b.page.problem(b.line, "the shell is left in %s", dir))
+		bad = append(bad, b.page.problem(b.line, "the shell is left in %s",
+			dir))
 	}
 	if err := sh.end(); err != nil {
 		bad = append(bad, b.page.problem(b.line, "%v", err))
