@@ -33,7 +33,7 @@ var larger = map[string]int{
 	"cli":                           2167,
 	"cli/system.go#networkCommands": 61,
 	"engine":                        2318,
-	"final":                         18930,
+	"final":                         18939,
 	"flags/limits.go#memory":        61,
 	"runtime":                       1001,
 }
