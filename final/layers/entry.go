@@ -21,7 +21,7 @@ func (t *tree) make(dir int, base string, h *tar.Header, r io.Reader) error {
 	case tar.TypeDir:
 		return unix.Mkdirat(dir, base, 0o700)
 	case tar.TypeReg, tar.TypeGNUSparse:
-		return t.write(dir, base, r, h.Size)
+		return t.write(dir, base, r, h)
 	case tar.TypeSymlink:
 		return unix.Symlinkat(h.Linkname, dir, base)
 	case tar.TypeLink:
@@ -118,19 +118,21 @@ func (t *tree) link(dir int, base, target string) error {
 }
 
 // write copies a file, and leaves a hole where there are only zeros.
-func (t *tree) write(dir int, base string, r io.Reader, size int64) error {
+func (t *tree) write(dir int, base string, r io.Reader,
+	h *tar.Header) error {
 	fd, err := unix.Openat(dir, base, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|
-		unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
+		unix.O_CLOEXEC|unix.O_NOFOLLOW, uint32(h.Mode&0o777))
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
-	at := int64(0)
+	at, hole := int64(0), false
 	for err == nil {
 		var n int
 		n, err = io.ReadFull(r, t.buf)
 		part := t.buf[:n]
-		if n > 4096 && bytes.Equal(part, zeros[:n]) {
+		hole = n > 4096 && bytes.Equal(part, zeros[:n]) || hole && n == 0
+		if hole {
 			at, part = at+int64(n), nil
 		}
 		for len(part) > 0 {
@@ -141,12 +143,12 @@ func (t *tree) write(dir int, base string, r io.Reader, size int64) error {
 			at, part = at+int64(n), part[n:]
 		}
 	}
-	if err != io.EOF && err != io.ErrUnexpectedEOF || at != size {
+	if err != io.EOF && err != io.ErrUnexpectedEOF || at != h.Size {
 		return fmt.Errorf("read archive: %w", err)
-	} else if size == 0 {
+	} else if !hole {
 		return nil
 	}
-	return unix.Ftruncate(fd, size)
+	return unix.Ftruncate(fd, at)
 }
 
 var zeros [64 << 10]byte
@@ -179,10 +181,10 @@ func (t *tree) warn(text string) {
 	t.warned[text] = true
 }
 
-// touch sets the mode and the times, dirfd and name being those of a file that
-// was made just now.
-func touch(dir int, base string, h *tar.Header) error {
-	if h.Typeflag != tar.TypeSymlink {
+// touch sets the mode, unless it is right, and the times, dirfd and name being
+// those of a file that was made just now.
+func touch(dir int, base string, h *tar.Header, right bool) error {
+	if h.Typeflag != tar.TypeSymlink && !right {
 		err := unix.Fchmodat(dir, base, uint32(h.Mode&0o7777), 0)
 		if err != nil {
 			return fmt.Errorf("chmod: %w", err)

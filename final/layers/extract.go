@@ -38,6 +38,7 @@ type tree struct {
 	buf          []byte
 	o            ExtractOptions
 	warned       map[string]bool
+	owners       bool // files get the owners that the archive has
 }
 
 // Extract unpacks a layer's tar archive into dir, which it makes and, if it
@@ -56,7 +57,7 @@ func Extract(r io.Reader, dir string, o ExtractOptions) (int64, error) {
 	}
 	defer unix.Close(fd)
 	t := &tree{root: fd, parent: -1, o: o, warned: map[string]bool{},
-		buf: make([]byte, 64<<10)}
+		owners: os.Geteuid() == 0 && !o.Mine, buf: make([]byte, 64<<10)}
 	if o.MaxBytes == 0 {
 		t.o.MaxBytes = 64 << 30
 	}
@@ -139,9 +140,16 @@ func (t *tree) add(h *tar.Header, data io.Reader) error {
 	if err != nil || h.Typeflag == tar.TypeLink {
 		return err
 	}
-	if os.Geteuid() == 0 && !t.o.Mine {
+	// What is right already is left alone: a change is a journal's entry.
+	var is unix.Stat_t
+	err = unix.Fstatat(dir, base, &is, unix.AT_SYMLINK_NOFOLLOW)
+	if err != nil {
+		return err
+	}
+	right := is.Mode&0o7777 == uint32(h.Mode&0o7777)
+	if t.owners && (is.Uid != uint32(h.Uid) || is.Gid != uint32(h.Gid)) {
 		err = unix.Fchownat(dir, base, h.Uid, h.Gid, unix.AT_SYMLINK_NOFOLLOW)
-		if err != nil {
+		if right = false; err != nil {
 			return fmt.Errorf("chown to %d:%d: %w", h.Uid, h.Gid, err)
 		}
 	}
@@ -151,7 +159,7 @@ func (t *tree) add(h *tar.Header, data io.Reader) error {
 		t.dirs = append(t.dirs, h)
 		return nil
 	}
-	return touch(dir, base, h)
+	return touch(dir, base, h, right)
 }
 
 // finish gives the directories their modes and times, the deepest first and
@@ -170,7 +178,7 @@ func (t *tree) finish() error {
 			err = unix.Fstatat(dir, path.Base(h.Name), &now,
 				unix.AT_SYMLINK_NOFOLLOW)
 			if err == nil && now.Mode&unix.S_IFMT == unix.S_IFDIR {
-				err = touch(dir, path.Base(h.Name), h)
+				err = touch(dir, path.Base(h.Name), h, false)
 			}
 			unix.Close(dir)
 		}
