@@ -1,0 +1,4 @@
+package main
+
+func insideBox([]string) error { return nil }
+func gradeAll([]string) error  { return nil }
