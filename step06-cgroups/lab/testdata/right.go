@@ -1,0 +1,66 @@
+// The variation.
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
+)
+
+func init() {
+	runFlags = append(runFlags, &cli.BoolFlag{Name: "stats",
+		Usage: "say the most memory at the end"})
+}
+
+func run(c *cli.Context) error {
+	if os.Args[0] == "container" {
+		return container(c)
+	}
+	defer hireJanitor()()
+	say("Parent", "create a container!")
+	flags, err := newNet(c)
+	cmd := self("container")
+	if err = cmp.Or(err, newCgroups(c)); err != nil {
+		return err
+	}
+	cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWUTS | unix.CLONE_NEWPID |
+		unix.CLONE_NEWIPC | unix.CLONE_NEWNS | unix.CLONE_NEWUSER | flags
+	newUser(c, cmd.SysProcAttr)
+	in, gate, err := os.Pipe()
+	cmd.ExtraFiles = []*os.File{in}
+	unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC)
+	if err = cmp.Or(err, cmd.Start()); err != nil {
+		return failed("clone", "container", err)
+	}
+	say("Parent", fmt.Sprint("the container is PID ", cmd.Process.Pid))
+	defer say("Parent", "container exited!")
+	if cmd.SysProcAttr.UidMappings == nil {
+		err = cmp.Or(writeMap(c, cmd.Process.Pid, "uid", os.Getuid()),
+			writeMap(c, cmd.Process.Pid, "gid", os.Getgid()))
+	}
+	if err = cmp.Or(err, enter(os.Getpid(), cmd.Process.Pid)); err == nil {
+		err = connect(c, cmd.Process.Pid, gate)
+	}
+	gate.Close()
+	status := reap(cmd.Process.Pid)
+	if c.Bool("stats") {
+		stats()
+	}
+	return cmp.Or(err, status)
+}
+
+func stats() {
+	dir := fmt.Sprint(trees()["memory"], "/workshop-", os.Getpid())
+	for _, name := range []string{"/memory.max_usage_in_bytes",
+		"/memory.peak"} {
+		peak, err := os.ReadFile(dir + name)
+		if err == nil {
+			say("Parent", "memory peak "+strings.TrimSpace(string(peak))+
+				" bytes")
+		}
+	}
+}
