@@ -31,12 +31,20 @@ func (l *lab) row(learner string, v verdict) row {
 
 // lost is a lab of which no point could be tried.
 func (l *lab) lost(learner, result, why string) (rows []row) {
-	for _, p := range l.points {
-		if p.name != "host" {
-			rows = append(rows, l.row(learner, verdict{p, result, why}))
-		}
+	for _, p := range l.gradable() {
+		rows = append(rows, l.row(learner, verdict{p, result, why}))
 	}
 	return rows
+}
+
+// gradable are the points that count.
+func (l *lab) gradable() (list []point) {
+	for _, p := range l.points {
+		if p.name != "host" {
+			list = append(list, p)
+		}
+	}
+	return list
 }
 
 // gradeOwn grades what is in work/, all labs.
@@ -68,11 +76,9 @@ func (l *lab) gradeWork() (rows []row) {
 	if err != nil {
 		return l.lost(me, missing, err.Error())
 	}
-	for _, p := range l.points {
-		if p.name != "host" {
-			rows = append(rows, l.row(me, l.try(p, suite, bin)))
-		}
-	}
+	l.all(l.gradable(), func(p point) verdict {
+		return l.try(p, suite, bin)
+	}, func(v verdict) { rows = append(rows, l.row(me, v)) })
 	return rows
 }
 

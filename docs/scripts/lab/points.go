@@ -81,6 +81,21 @@ const (
 	keep               = 1 << 18         // bytes of output that are looked at
 )
 
+// all tries each of the points. A variation is of a program that works, so it
+// waits until something is good.
+func (l *lab) all(points []point, try func(point) verdict,
+	tell func(verdict)) {
+	works := len(points) == 1
+	for _, p := range points {
+		v := verdict{p, missing, "not tried: nothing else is good yet"}
+		if p.name != "variation" || works {
+			v = try(p)
+		}
+		works = works || v.result == good
+		tell(v)
+	}
+}
+
 // try runs a point's tests on a program.
 func (l *lab) try(p point, suite, bin string) verdict {
 	run, skip := l.pattern(p)
@@ -177,7 +192,11 @@ func message(out, failed string) string {
 			return strings.Join(append(lines, "..."), "\n")
 		default:
 			line = says.ReplaceAllString(line, "$1")
-			lines = append(lines, strings.TrimPrefix(line, "        "))
+			line = strings.TrimPrefix(line, "        ")
+			if len(line) > 240 {
+				line = line[:120] + " ... " + line[len(line)-100:]
+			}
+			lines = append(lines, line)
 		}
 	}
 	return strings.Join(lines, "\n")
