@@ -37,16 +37,6 @@ func (l *lab) lost(learner, result, why string) (rows []row) {
 	return rows
 }
 
-// gradable are the points that count.
-func (l *lab) gradable() (list []point) {
-	for _, p := range l.points {
-		if p.name != "host" {
-			list = append(list, p)
-		}
-	}
-	return list
-}
-
 // gradeOwn grades what is in work/, all labs.
 func gradeOwn([]string) error {
 	list, err := labs()

@@ -37,8 +37,8 @@ for c in memory cpu cpuset cpuacct pids blkio; do
 	mkdir -p /run/cg/$c && mount -t cgroup -o $c none /run/cg/$c ||
 		rmdir /run/cg/$c
 done 2>/dev/null
-mkdir -p /run/cg/v2 && mount -t cgroup2 none /run/cg/v2 && (
-	cd /run/cg/v2 && grep -q memory cgroup.controllers && mkdir own &&
+cd /sys/fs/cgroup && grep -q memory cgroup.controllers && (
+	mount -o remount,bind,rw /sys/fs/cgroup && mkdir own &&
 	for p in $(cat cgroup.procs); do echo $p >own/cgroup.procs; done
 ) 2>/dev/null
 cd /tmp && exec "$@"`
@@ -108,7 +108,8 @@ func runBox(slot int, dir, step7 string, options []string) error {
 	ids := fmt.Sprintf("0:%d:%d", slot*idRange, idRange)
 	args := append([]string{"run", "--network", "none", "--hostname", "box",
 		"--uid-map", ids, "--gid-map", ids, "--memory", boxMemory,
-		"--memory-swap", boxMemory, "--pids-limit", boxPids, "--cpus", "1",
+		"--memory-swap", boxMemory, "--pids-limit", boxPids,
+		"--cpus", fmt.Sprint(max(2, runtime.NumCPU())),
 		"--cpuset-cpus", fmt.Sprint("0-", runtime.NumCPU()-1),
 		"--rootfs", dir + "/rootfs", "--volume", dir + "/box:/opt:ro",
 		"--volume", dir + "/rootfs:/mnt:ro",
