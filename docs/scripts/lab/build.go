@@ -45,16 +45,38 @@ func (l *lab) suite() (string, error) {
 	if err := os.MkdirAll(top+"/.cache/lab", 0o755); err != nil {
 		return "", err
 	}
+	if l.fresh(out) {
+		return out, nil
+	}
 	overlay, err := l.overlay(top)
 	if err != nil {
 		return "", err
 	}
+	// Another check may be running the old one.
+	part := fmt.Sprint(out, "-", os.Getpid())
+	defer os.Remove(part)
 	said, err := goTool(top, "test", "-c", "-tags", "lab,urfave_cli_no_docs",
-		"-overlay", overlay, "-o", out, "./"+l.step)
+		"-overlay", overlay, "-o", part, "./"+l.step)
 	if err != nil {
 		return "", fmt.Errorf("the tests of %s: %w\n%s", l.step, err, said)
 	}
-	return out, nil
+	return out, os.Rename(part, out)
+}
+
+// fresh is whether a suite is newer than all that it is made of.
+func (l *lab) fresh(suite string) bool {
+	built, err := os.Stat(suite)
+	for _, pattern := range []string{"/*.go", "/lab/*.go", "/../go.*"} {
+		files, _ := filepath.Glob(l.step + pattern)
+		for _, file := range files {
+			info, bad := os.Stat(file)
+			if err != nil || bad != nil || info.ModTime().After(
+				built.ModTime()) {
+				return false
+			}
+		}
+	}
+	return err == nil
 }
 
 // goTool runs the go command in dir, without cgo.

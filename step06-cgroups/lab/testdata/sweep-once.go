@@ -1,7 +1,7 @@
 // Tried rmdir once: EBUSY, while the last process is dying.
 //
 // bad: removed
-// says: TestRemovedAfterwards
+// says: cgroups and files
 // good: namespace
 package main
 
