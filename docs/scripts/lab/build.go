@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -45,6 +46,12 @@ func (l *lab) suite() (string, error) {
 	if err := os.MkdirAll(top+"/.cache/lab", 0o755); err != nil {
 		return "", err
 	}
+	lock, err := os.Create(out + ".lock") // another check may build it now
+	if err != nil {
+		return "", err
+	}
+	defer lock.Close()
+	syscall.Flock(int(lock.Fd()), syscall.LOCK_EX)
 	if l.fresh(out) {
 		return out, nil
 	}
@@ -52,9 +59,7 @@ func (l *lab) suite() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// Another check may be running the old one.
-	part := fmt.Sprint(out, "-", os.Getpid())
-	defer os.Remove(part)
+	part := out + ".part" // the old one may be running
 	said, err := goTool(top, "test", "-c", "-tags", "lab,urfave_cli_no_docs",
 		"-overlay", overlay, "-o", part, "./"+l.step)
 	if err != nil {
