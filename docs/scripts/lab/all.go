@@ -168,7 +168,7 @@ func (s *submission) grade(slot int, suite string) {
 		}
 	}
 	if err != nil {
-		s.rows = l.lost(s.learner, bad, err.Error())
+		s.rows = l.lost(s.learner, missing, err.Error())
 		return
 	}
 	end := time.Now().Add(labLimit)

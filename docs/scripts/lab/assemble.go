@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -75,6 +76,9 @@ func program(step string) (map[string][]byte, error) {
 // the same name. Those that nobody has go into a file of the overlay's name.
 func replace(files map[string][]byte, name string, overlay []byte) error {
 	decls, imports, err := declarations(overlay)
+	if err == nil {
+		err = edit(files, overlay, imports)
+	}
 	if err != nil {
 		return err
 	}
@@ -104,6 +108,41 @@ func replace(files map[string][]byte, name string, overlay []byte) error {
 		files[name], err = tidy([]byte(rest), imports)
 	}
 	return err
+}
+
+// Where a line or two of a function is all that differs, a comment says so:
+//
+//	// in FUNCTION: OLD ==> NEW
+var edits = regexp.MustCompile(`(?m)^// in (\w+): (.+) ==> ?(.*)$`)
+
+var escapes = strings.NewReplacer(`\n`, "\n", `\t`, "\t")
+
+func edit(files map[string][]byte, overlay []byte, imports []string) error {
+	for _, m := range edits.FindAllSubmatch(overlay, -1) {
+		old := escapes.Replace(string(m[2]))
+		done := false
+		for file, src := range files {
+			there, _, err := declarations(src)
+			if err != nil {
+				return err
+			}
+			d, ok := there[string(m[1])]
+			if !ok || strings.Count(d.text, old) != 1 {
+				continue
+			}
+			text := strings.Replace(d.text, old, escapes.Replace(
+				string(m[3])), 1)
+			src = slices.Concat(src[:d.from], []byte(text), src[d.to:])
+			if files[file], err = tidy(src, imports); err != nil {
+				return fmt.Errorf("%s: %w", m[0], err)
+			}
+			done = true
+		}
+		if !done {
+			return fmt.Errorf("%s has no %q, or several", m[1], old)
+		}
+	}
+	return nil
 }
 
 // declaration is a part of a file: what it declares with the comment above.

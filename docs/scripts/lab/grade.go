@@ -60,7 +60,7 @@ func (l *lab) gradeWork() (rows []row) {
 	}
 	bin, err := l.build()
 	if err != nil {
-		return l.lost(me, bad, err.Error())
+		return l.lost(me, missing, err.Error())
 	}
 	suite, err := l.suite()
 	if err != nil {

@@ -3,23 +3,18 @@
 //
 // bad: proc
 // says: TestOwnProc
+//
+// in run:  | unix.CLONE_NEWNS} ==> }
+// in run: \tcmd := exec ==> \tif err := before(); err != nil {\n\t\treturn err\n\t}\n\tcmd := exec
 package main
 
 import (
-	"fmt"
 	"os"
-	"os/exec"
-	"syscall"
 
-	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
 )
 
-func run(c *cli.Context) error {
-	if os.Args[0] == "container" {
-		return container(c)
-	}
-	say("Parent", "create a container!")
+func before() error {
 	err := unix.Unshare(unix.CLONE_NEWNS)
 	if err == nil {
 		err = private()
@@ -27,22 +22,7 @@ func run(c *cli.Context) error {
 	if err == nil {
 		err = unix.Mount("proc", "/proc", "proc", 0, "")
 	}
-	if err != nil {
-		return failed("unshare", "mounts", err)
-	}
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Args[0] = "container"
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Pdeathsig: unix.SIGKILL, Cloneflags: unix.CLONE_NEWUTS |
-			unix.CLONE_NEWPID | unix.CLONE_NEWIPC}
-	unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC)
-	if err := cmd.Start(); err != nil {
-		return failed("clone", "container", err)
-	}
-	say("Parent", fmt.Sprint("the container is PID ", cmd.Process.Pid))
-	defer say("Parent", "container exited!")
-	return reap(cmd.Process.Pid)
+	return failed("unshare", "mounts", err)
 }
 
 func mountAll(rows []mount) error {

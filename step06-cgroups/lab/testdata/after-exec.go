@@ -3,49 +3,9 @@
 //
 // bad: enter
 // says: TestKilledAtTheMemoryLimit
+//
+// in run: if err = cmp.Or(err, enter(os.Getpid(), cmd.Process.Pid)); err ==> if err
+// in run: \tgate.Close()\n ==> \tgate.Close()\n\ttime.Sleep(time.Second)\n\terr = cmp.Or(err, enter(os.Getpid(), cmd.Process.Pid))\n
 package main
 
-import (
-	"cmp"
-	"fmt"
-	"os"
-	"time"
-
-	"github.com/urfave/cli/v2"
-	"golang.org/x/sys/unix"
-)
-
-func run(c *cli.Context) error {
-	if os.Args[0] == "container" {
-		return container(c)
-	}
-	defer hireJanitor()()
-	say("Parent", "create a container!")
-	flags, err := newNet(c)
-	cmd := self("container")
-	if err = cmp.Or(err, newCgroups(c)); err != nil {
-		return err
-	}
-	cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWUTS | unix.CLONE_NEWPID |
-		unix.CLONE_NEWIPC | unix.CLONE_NEWNS | unix.CLONE_NEWUSER | flags
-	newUser(c, cmd.SysProcAttr)
-	in, gate, err := os.Pipe()
-	cmd.ExtraFiles = []*os.File{in}
-	unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC)
-	if err = cmp.Or(err, cmd.Start()); err != nil {
-		return failed("clone", "container", err)
-	}
-	say("Parent", fmt.Sprint("the container is PID ", cmd.Process.Pid))
-	defer say("Parent", "container exited!")
-	if cmd.SysProcAttr.UidMappings == nil {
-		err = cmp.Or(writeMap(c, cmd.Process.Pid, "uid", os.Getuid()),
-			writeMap(c, cmd.Process.Pid, "gid", os.Getgid()))
-	}
-	if err == nil {
-		err = connect(c, cmd.Process.Pid, gate)
-	}
-	gate.Close()
-	time.Sleep(time.Second)
-	err = cmp.Or(err, enter(os.Getpid(), cmd.Process.Pid))
-	return cmp.Or(err, reap(cmd.Process.Pid))
-}
+import "time"

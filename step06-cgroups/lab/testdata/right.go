@@ -1,4 +1,6 @@
 // The variation.
+//
+// in run: \treturn cmp.Or(err, reap(cmd.Process.Pid)) ==> \tstatus := reap(cmd.Process.Pid)\n\tif c.Bool("stats") {\n\t\tstats()\n\t}\n\treturn cmp.Or(err, status)
 package main
 
 import (
@@ -14,43 +16,6 @@ import (
 func init() {
 	runFlags = append(runFlags, &cli.BoolFlag{Name: "stats",
 		Usage: "say the most memory at the end"})
-}
-
-func run(c *cli.Context) error {
-	if os.Args[0] == "container" {
-		return container(c)
-	}
-	defer hireJanitor()()
-	say("Parent", "create a container!")
-	flags, err := newNet(c)
-	cmd := self("container")
-	if err = cmp.Or(err, newCgroups(c)); err != nil {
-		return err
-	}
-	cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWUTS | unix.CLONE_NEWPID |
-		unix.CLONE_NEWIPC | unix.CLONE_NEWNS | unix.CLONE_NEWUSER | flags
-	newUser(c, cmd.SysProcAttr)
-	in, gate, err := os.Pipe()
-	cmd.ExtraFiles = []*os.File{in}
-	unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC)
-	if err = cmp.Or(err, cmd.Start()); err != nil {
-		return failed("clone", "container", err)
-	}
-	say("Parent", fmt.Sprint("the container is PID ", cmd.Process.Pid))
-	defer say("Parent", "container exited!")
-	if cmd.SysProcAttr.UidMappings == nil {
-		err = cmp.Or(writeMap(c, cmd.Process.Pid, "uid", os.Getuid()),
-			writeMap(c, cmd.Process.Pid, "gid", os.Getgid()))
-	}
-	if err = cmp.Or(err, enter(os.Getpid(), cmd.Process.Pid)); err == nil {
-		err = connect(c, cmd.Process.Pid, gate)
-	}
-	gate.Close()
-	status := reap(cmd.Process.Pid)
-	if c.Bool("stats") {
-		stats()
-	}
-	return cmp.Or(err, status)
 }
 
 func stats() {

@@ -1,4 +1,6 @@
 // The variation.
+//
+// in run: keepLayer(c, dir, reap(cmd.Process.Pid)) ==> keepLayer(c, dir, diffed(c, dir,\n\t\treap(cmd.Process.Pid)))
 package main
 
 import (
@@ -18,44 +20,11 @@ func init() {
 		Usage: "say what has changed at the end"})
 }
 
-func run(c *cli.Context) error {
-	if os.Args[0] == "container" {
-		return container(c)
-	}
-	dir := fmt.Sprint(cmp.Or(c.String("commit"), os.TempDir()+"/workshop"),
-		"-", os.Getpid())
-	defer hireJanitor(dir)()
-	say("Parent", "create a container!")
-	flags, err := newNet(c)
-	cmd := self("container")
-	if err = cmp.Or(err, newCgroups(c), newLayers(c, dir)); err != nil {
-		return err
-	}
-	cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWUTS | unix.CLONE_NEWPID |
-		unix.CLONE_NEWIPC | unix.CLONE_NEWNS | unix.CLONE_NEWUSER | flags
-	newUser(c, cmd.SysProcAttr)
-	in, gate, err := os.Pipe()
-	cmd.ExtraFiles = []*os.File{in}
-	unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC)
-	if err = cmp.Or(err, cmd.Start()); err != nil {
-		return failed("clone", "container", err)
-	}
-	say("Parent", fmt.Sprint("the container is PID ", cmd.Process.Pid))
-	defer say("Parent", "container exited!")
-	if cmd.SysProcAttr.UidMappings == nil {
-		err = cmp.Or(writeMap(c, cmd.Process.Pid, "uid", os.Getuid()),
-			writeMap(c, cmd.Process.Pid, "gid", os.Getgid()))
-	}
-	if err = cmp.Or(err, enter(os.Getpid(), cmd.Process.Pid)); err == nil {
-		err = connect(c, cmd.Process.Pid, gate)
-	}
-	fmt.Fprintf(gate, " %q", dir)
-	gate.Close()
-	status := reap(cmd.Process.Pid)
+func diffed(c *cli.Context, dir string, status error) error {
 	if c.Bool("diff") {
 		diff(layers(c), dir+"/upper")
 	}
-	return cmp.Or(err, keepLayer(c, dir, status))
+	return status
 }
 
 func diff(below []string, upper string) {
