@@ -132,9 +132,10 @@ func firstPoint(t *testing.T, dir string) string {
 	return ""
 }
 
-// A skeleton has no point; each step passes its own lab but for the variation, each right solution
-// passes that as well, and each wrong one is caught at its point, with the
-// right words, and at no other. ALL=1 tries every point of the right ones.
+// A skeleton has no point; each step passes its own lab but for the variation,
+// each right solution passes that as well, and each wrong one is caught at its
+// point, with the right words, and at no other. ALL=1 tries
+// every point of the right ones.
 func testLabSolutions(t *testing.T, dir string) {
 	list := plants(t)
 	// Much of it is waiting for what will not happen.

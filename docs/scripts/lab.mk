@@ -17,10 +17,10 @@ grade grade-all:
 	@$(MAKE) -C vagrant VM= $@
 else
 
-check-step%: $(LAB) FORCE rootfs ## points of work/stepN, or of STEP_BIN=PROGRAM
+check-step%: $(LAB) FORCE rootfs ## points of work/stepN (or STEP_BIN=PROGRAM)
 	@$(LAB) check $*
 
-hint-step%: $(LAB) FORCE rootfs ## the next of three hints about what is not good
+hint-step%: $(LAB) FORCE rootfs ## one more of three hints on what is not good
 	@$(LAB) hint $*
 
 # What these two print is a table, or csv, or json, and nothing else.

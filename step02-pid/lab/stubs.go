@@ -1,6 +1,7 @@
 //go:build lab
 
-// in run: \tcmd.SysProcAttr = ==> \t// TODO(lab02): two more namespaces\n\tcmd.SysProcAttr =
+// in run: \tcmd.SysProcAttr = ==> \
+// \t// TODO(lab02): two more namespaces\n\tcmd.SysProcAttr =
 // in run:  |\n\t\t\tunix.CLONE_NEWPID | unix.CLONE_NEWIPC} ==> }
 
 package main

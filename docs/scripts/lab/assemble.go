@@ -113,11 +113,15 @@ func replace(files map[string][]byte, name string, overlay []byte) error {
 // Where a line or two of a function is all that differs, a comment says so:
 //
 //	// in FUNCTION: OLD ==> NEW
+//
+// with \n and \t in place of ends of lines and tabs. A line that ends with a
+// backslash goes on in the next comment.
 var edits = regexp.MustCompile(`(?m)^// in (\w+): (.+) ==> ?(.*)$`)
 
 var escapes = strings.NewReplacer(`\n`, "\n", `\t`, "\t")
 
 func edit(files map[string][]byte, overlay []byte, imports []string) error {
+	overlay = bytes.ReplaceAll(overlay, []byte("\\\n// "), nil)
 	for _, m := range edits.FindAllSubmatch(overlay, -1) {
 		old := escapes.Replace(string(m[2]))
 		done := false

@@ -113,7 +113,8 @@ func (l *lab) all(points []point, try func(point) verdict,
 func (l *lab) try(p point, suite, bin string) verdict {
 	run, skip := l.pattern(p)
 	args := []string{suite, "-test.v", "-test.run=" + run,
-		"-test.skip=" + skip, "-test.failfast", "-test.timeout=" + pointLimit.String()}
+		"-test.skip=" + skip, "-test.failfast",
+		"-test.timeout=" + pointLimit.String()}
 	env := []string{"STEP_BIN=" + bin, "STEP_C=" + nothing(),
 		"ROOTFS=" + rootfs(), "STRICT=", "TMPDIR=" + os.TempDir(),
 		"PATH=" + os.Getenv("PATH")}

@@ -5,7 +5,8 @@
 // says: TestOwnProc
 //
 // in run:  | unix.CLONE_NEWNS} ==> }
-// in run: \tcmd := exec ==> \tif err := before(); err != nil {\n\t\treturn err\n\t}\n\tcmd := exec
+// in run: \tcmd := exec ==> \tif err := before(); err != nil {\n\
+// \t\treturn err\n\t}\n\tcmd := exec
 package main
 
 import (

@@ -4,7 +4,8 @@
 // says: TestFirstInstruction
 // good: pids
 //
-// in run: unix.CLONE_NEWUSER | flags ==> unix.CLONE_NEWUSER | flags |\n\t\tunix.CLONE_NEWCGROUP
+// in run: unix.CLONE_NEWUSER | flags ==> \
+// unix.CLONE_NEWUSER | flags |\n\t\tunix.CLONE_NEWCGROUP
 package main
 
 import "golang.org/x/sys/unix"

@@ -1,6 +1,9 @@
 // The variation.
 //
-// in run: \treturn cmp.Or(err, reap(cmd.Process.Pid)) ==> \tstatus := reap(cmd.Process.Pid)\n\tif c.Bool("stats") {\n\t\tstats()\n\t}\n\treturn cmp.Or(err, status)
+// in run: \treturn cmp.Or(err, reap(cmd.Process.Pid)) ==> \
+// \tstatus := reap(cmd.Process.Pid)\n\
+// \tif c.Bool("stats") {\n\
+// \t\tstats()\n\t}\n\treturn cmp.Or(err, status)
 package main
 
 import (

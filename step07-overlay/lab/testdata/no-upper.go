@@ -27,7 +27,8 @@ func setLayers(c *cli.Context, dir string) error {
 	fd, bad := unix.Open(dir, unix.O_PATH|unix.O_CLOEXEC, 0)
 	here := fmt.Sprint("/proc/self/fd/", fd)
 	c.Set("rootfs", here+"/merged") // if we fail, too: setMounts writes there
-	options := fmt.Sprintf("userxattr,lowerdir=%s", strings.TrimPrefix(lower, ":"))
+	options := fmt.Sprintf("userxattr,lowerdir=%s",
+		strings.TrimPrefix(lower, ":"))
 	if len(options) >= os.Getpagesize() {
 		bad = unix.E2BIG
 	}

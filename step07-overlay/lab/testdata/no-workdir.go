@@ -27,7 +27,8 @@ func setLayers(c *cli.Context, dir string) error {
 	fd, bad := unix.Open(dir, unix.O_PATH|unix.O_CLOEXEC, 0)
 	here := fmt.Sprint("/proc/self/fd/", fd)
 	c.Set("rootfs", here+"/merged") // if we fail, too: setMounts writes there
-	options := fmt.Sprintf("userxattr,lowerdir=%s,upperdir=%s/upper", strings.TrimPrefix(lower, ":"), here)
+	options := fmt.Sprintf("userxattr,lowerdir=%s,upperdir=%s/upper",
+		strings.TrimPrefix(lower, ":"), here)
 	if len(options) >= os.Getpagesize() {
 		bad = unix.E2BIG
 	}

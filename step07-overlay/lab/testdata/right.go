@@ -1,6 +1,7 @@
 // The variation.
 //
-// in run: keepLayer(c, dir, reap(cmd.Process.Pid)) ==> keepLayer(c, dir, diffed(c, dir,\n\t\treap(cmd.Process.Pid)))
+// in run: keepLayer(c, dir, reap(cmd.Process.Pid)) ==> \
+// keepLayer(c, dir, diffed(c, dir,\n\t\treap(cmd.Process.Pid)))
 package main
 
 import (
