@@ -131,6 +131,7 @@ clean: ## remove what make made: bin/ rootfs/ .cache/
 
 FORCE:
 
+-include docs/scripts/lab.mk
 -include final/final.mk
 -include vagrant/qemu/qemu.mk
 -include vagrant/vagrant.mk

@@ -1,0 +1,8 @@
+// Forgot CLONE_NEWIPC.
+//
+// bad: namespaces
+// says: "ipc"
+// good: status
+//
+// in run:  | unix.CLONE_NEWIPC ==>
+package main

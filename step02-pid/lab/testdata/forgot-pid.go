@@ -1,0 +1,7 @@
+// Forgot CLONE_NEWPID.
+//
+// bad: namespaces
+// says: "pid"
+//
+// in run: unix.CLONE_NEWPID |  ==>
+package main

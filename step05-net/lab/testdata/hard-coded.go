@@ -1,0 +1,30 @@
+// Hard-coded the gateway: another --subnet has another.
+//
+// bad: bridge
+// says: TestBridge
+// good: world
+package main
+
+import (
+	"cmp"
+	"net/netip"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+func setNet(network string) error {
+	ip, err := netlink.ParseAddr(network)
+	if err != nil && network != "none" {
+		return nil // the host's, or another container's
+	}
+	err = netlink.LinkSetUp(named("lo"))
+	if ip != nil {
+		gateway := netip.MustParseAddr("172.29.0.1")
+		err = cmp.Or(err, netlink.AddrAdd(named("eth0"), ip),
+			netlink.LinkSetUp(named("eth0")),
+			netlink.RouteAdd(&netlink.Route{Gw: gateway.AsSlice()}))
+	}
+	return failed("set up", "network", cmp.Or(err,
+		unix.Mount("sysfs", "/sys", "sysfs", unix.MS_RDONLY, "")))
+}
