@@ -32,8 +32,8 @@ var larger = map[string]int{
 	"cgroups":                       1001,
 	"cli":                           2207,
 	"cli/system.go#networkCommands": 61,
-	"engine":                        2318,
-	"final":                         18944,
+	"engine":                        2324,
+	"final":                         18970,
 	"flags/limits.go#memory":        61,
 	"runtime":                       1006,
 }

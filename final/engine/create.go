@@ -240,12 +240,18 @@ func (e *Engine) give(c *Container, volumes []string) error {
 }
 
 // join makes the container share one namespace, and what belongs to it, with
-// another one.
+// another one: with root's powers over it, those of the other's user namespace.
 func (e *Engine) join(p *bundle.Paths, kind specs.LinuxNamespaceType,
 	other *Container) {
 	file := map[specs.LinuxNamespaceType]string{specs.NetworkNamespace: "net",
 		specs.PIDNamespace: "pid", specs.IPCNamespace: "ipc"}[kind]
-	p.Namespaces[kind] = fmt.Sprintf("/proc/%d/ns/%s", other.State.Pid, file)
+	path := fmt.Sprintf("/proc/%d/ns/", other.State.Pid)
+	p.Namespaces[kind] = path + file
+	ours, _ := os.Readlink("/proc/self/ns/user")
+	theirs, err := os.Readlink(path + "user")
+	if err == nil && theirs != ours {
+		p.Namespaces[specs.UserNamespace] = path + "user"
+	}
 	switch kind {
 	case specs.NetworkNamespace:
 		p.Hosts, p.Resolv = other.dir+"/hosts", other.dir+"/resolv.conf"
