@@ -23,7 +23,8 @@ import (
 
 // Create makes a container that has not started: its record, its upper
 // directory, its volumes. The record comes last; without one, what is there
-// does not count and Prune removes it. The warnings are the kernel's limits.
+// does not count and Prune removes it. The warnings are the kernel's limits,
+// and firewalls.
 func (e *Engine) Create(o Options) (c *Container, warnings []string,
 	err error) {
 	images, err := e.Images()
@@ -68,6 +69,9 @@ func (e *Engine) Create(o Options) (c *Container, warnings []string,
 	}
 	if warnings, err = e.makeSpec(c, false); err != nil {
 		return c, nil, err
+	}
+	for _, a := range c.Networks {
+		warnings = append(warnings, e.Networks.Warnings(a.Network)...)
 	}
 	if err = e.give(c, fresh); err == nil {
 		err = e.name(c)
