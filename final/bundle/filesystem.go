@@ -118,7 +118,8 @@ func (m *maker) adapt(d *specs.Mount) (keep bool, err error) {
 	host := func(kind specs.LinuxNamespaceType) bool {
 		return !slices.ContainsFunc(m.s.Linux.Namespaces,
 			func(n specs.LinuxNamespace) bool {
-				return n.Type == kind && n.Path == ""
+				return n.Type == kind && (n.Path == "" ||
+					m.p.Namespaces[specs.UserNamespace] != "")
 			})
 	}
 	take := func(source string, options ...string) {

@@ -70,16 +70,23 @@ func (m *maker) setNamespaces() error {
 
 // setUserNamespace maps ids. Without root there is always a user namespace, in
 // which root is the caller and others are from his range in /etc/subuid, if he
-// has one. With --userns private root inside is nobody outside.
+// has one. With --userns private root inside is nobody outside. So he is if the
+// container shares something with one that has a user namespace.
 func (m *maker) setUserNamespace() error {
 	l, private := m.s.Linux, m.o.Userns == "private"
+	path := m.p.Namespaces[specs.UserNamespace]
 	if !private && m.o.Userns != "" && m.o.Userns != "host" {
 		return fmt.Errorf("--userns: invalid USER mode: %s", m.o.Userns)
-	} else if !private && !m.p.Rootless {
+	} else if !private && !m.p.Rootless && path == "" {
 		return nil
 	}
 	l.Namespaces = append(l.Namespaces, specs.LinuxNamespace{
-		Type: specs.UserNamespace, Path: m.p.Namespaces[specs.UserNamespace]})
+		Type: specs.UserNamespace, Path: path})
+	if process, joins := strings.CutSuffix(path, "/ns/user"); joins {
+		l.UIDMappings = idMap(process + "/uid_map")
+		l.GIDMappings = idMap(process + "/gid_map")
+		return nil
+	}
 	me, err := user.Current()
 	if err != nil { // who is not in /etc/passwd is but a number
 		me = &user.User{Uid: strconv.Itoa(os.Getuid())}
@@ -107,6 +114,17 @@ func (m *maker) setUserNamespace() error {
 			strings.Join(names, ", "))
 	}
 	return nil
+}
+
+// idMap reads the lines INSIDE OUTSIDE COUNT: user_namespaces(7).
+func idMap(file string) (list []specs.LinuxIDMapping) {
+	text, _ := os.ReadFile(file)
+	for line := range strings.Lines(string(text)) {
+		var m specs.LinuxIDMapping
+		fmt.Sscan(line, &m.ContainerID, &m.HostID, &m.Size)
+		list = append(list, m)
+	}
+	return list
 }
 
 // ranges reads the lines NAME:FIRST:COUNT of /etc/subuid, subuid(5), of the

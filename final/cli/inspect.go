@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 
 	"container-workshop/final/engine"
 	"container-workshop/final/image"
@@ -60,59 +59,6 @@ func find(e *engine.Engine, name, kind string) (any, error) {
 		}
 	}
 	return nil, missing
-}
-
-// inspectContainer has Docker's words.
-func inspectContainer(e *engine.Engine, name string) (any, error) {
-	b, err := e.Find(name)
-	if err != nil {
-		return nil, err
-	}
-	networks, published, first := object{}, map[string][]object{}, object{}
-	for _, a := range b.Networks {
-		networks[a.Network] = object{"IPAddress": "", "Aliases": a.Aliases}
-	}
-	for name, point := range e.Endpoints(b) {
-		first = object{"IPAddress": point.IP, "Gateway": point.Gateway,
-			"MacAddress": point.MAC, "Aliases": point.Aliases}
-		networks[name] = first
-		for _, p := range point.Ports {
-			key := fmt.Sprintf("%d/%s", p.Port, p.Proto)
-			published[key] = append(published[key], object{"HostIp": p.HostIP,
-				"HostPort": fmt.Sprint(p.HostPort)})
-		}
-	}
-	mounts := []object{}
-	for _, m := range b.Mounts {
-		mounts = append(mounts, object{"Type": m.Type, "Name": m.Name,
-			"Source": m.Source, "Destination": m.Destination,
-			"RW": !m.ReadOnly})
-	}
-	s, o := b.State, b.Options
-	policy, retries, _ := strings.Cut(s.Restart, ":")
-	return object{"Id": b.ID, "Name": "/" + b.Name, "Created": b.Created,
-		"Path": b.Command[0], "Args": b.Command[1:], "Image": b.ImageID,
-		"RestartCount": s.RestartCount, "LogPath": b.LogFile(),
-		"Mounts": mounts, "State": object{"Status": s.Status, "Pid": s.Pid,
-			"Running": s.Running(), "Paused": s.Status == "paused",
-			"Restarting": s.Status == "restarting", "OOMKilled": s.OOMKilled,
-			"ExitCode": s.ExitCode, "Error": s.Error, "StartedAt": s.StartedAt,
-			"FinishedAt": s.FinishedAt, "MonitorPid": s.Monitor},
-		"Config": object{"Hostname": cmp.Or(o.Hostname, b.Short()),
-			"Image": o.Image, "User": cmp.Or(o.User, b.Config.User),
-			"Env": append(b.Config.Env, o.Env...), "Cmd": o.Args, "Tty": o.Tty,
-			"OpenStdin": o.Interactive, "Labels": b.Labels,
-			"WorkingDir": cmp.Or(o.Workdir, b.Config.WorkingDir)},
-		"HostConfig": object{"NetworkMode": o.Network, "Binds": o.Volume,
-			"AutoRemove": o.Remove, "Privileged": o.Privileged,
-			"ReadonlyRootfs": o.ReadOnly, "CapAdd": o.CapAdd,
-			"CapDrop": o.CapDrop, "SecurityOpt": o.SecurityOpt,
-			"Limits": o.Limits, "LogOpt": o.LogOpt,
-			"RestartPolicy": object{"Name": policy,
-				"MaximumRetryCount": retries}},
-		"NetworkSettings": object{"Networks": networks, "Ports": published,
-			"IPAddress": first["IPAddress"], "Gateway": first["Gateway"],
-			"MacAddress": first["MacAddress"]}}, nil
 }
 
 func inspectImage(e *engine.Engine, name string) (any, error) {

@@ -129,7 +129,7 @@ func updateCommand() *cli.Command {
 			return eachContainer(c, e, func(b *engine.Container) error {
 				warnings, err := e.Update(b, limits, restart)
 				for _, text := range warnings {
-					fmt.Fprintln(os.Stderr, "WARNING:", text)
+					warn(text)
 				}
 				return err
 			})

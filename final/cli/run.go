@@ -96,7 +96,7 @@ func create(c *cli.Context, e *engine.Engine,
 		}
 	}
 	for _, text := range warnings {
-		fmt.Fprintln(os.Stderr, "WARNING:", text)
+		warn(text)
 	}
 	if err != nil {
 		return nil, err

@@ -60,12 +60,7 @@ func networkCommands() []*cli.Command {
 			func(c *cli.Context, e *engine.Engine) error {
 				o.Name = c.Args().First()
 				o.Labels, o.Options = pairsOf(labels), pairsOf(options)
-				n, err := e.Networks.Create(o)
-				if err == nil {
-					fmt.Println(n.ID)
-					e.Event("network", "create", n.ID, "name", n.Name)
-				}
-				return err
+				return createNetwork(e, o)
 			}),
 		command("ls,list", "", "list networks", 0, 0,
 			listFlags("id name driver type label"), listNetworks),
@@ -317,4 +312,17 @@ func completion(c *cli.Context, _ *engine.Engine) error {
 	}
 	fmt.Print(script)
 	return err
+}
+
+func createNetwork(e *engine.Engine, o network.Options) error {
+	n, err := e.Networks.Create(o)
+	if err != nil {
+		return err
+	}
+	for _, text := range e.Networks.Warnings(n.ID) {
+		warn(text)
+	}
+	fmt.Println(n.ID)
+	e.Event("network", "create", n.ID, "name", n.Name)
+	return nil
 }

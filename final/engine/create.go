@@ -24,7 +24,8 @@ import (
 
 // Create makes a container that has not started: its record, its upper
 // directory, its volumes. The record comes last; without one, what is there
-// does not count and Prune removes it. The warnings are the kernel's limits.
+// does not count and Prune removes it. The warnings are the kernel's limits,
+// and firewalls.
 func (e *Engine) Create(o Options) (c *Container, warnings []string,
 	err error) {
 	images, err := e.Images()
@@ -75,6 +76,9 @@ func (e *Engine) createFrom(img *image.Image, o Options) (c *Container,
 	}
 	if warnings, err = e.makeSpec(c, false); err != nil {
 		return c, nil, err
+	}
+	for _, a := range c.Networks {
+		warnings = append(warnings, e.Networks.Warnings(a.Network)...)
 	}
 	if err = e.give(c, fresh); err == nil {
 		err = e.name(c)
@@ -247,12 +251,18 @@ func (e *Engine) give(c *Container, volumes []string) error {
 }
 
 // join makes the container share one namespace, and what belongs to it, with
-// another one.
+// another one: with root's powers over it, those of the other's user namespace.
 func (e *Engine) join(p *bundle.Paths, kind specs.LinuxNamespaceType,
 	other *Container) {
 	file := map[specs.LinuxNamespaceType]string{specs.NetworkNamespace: "net",
 		specs.PIDNamespace: "pid", specs.IPCNamespace: "ipc"}[kind]
-	p.Namespaces[kind] = fmt.Sprintf("/proc/%d/ns/%s", other.State.Pid, file)
+	path := fmt.Sprintf("/proc/%d/ns/", other.State.Pid)
+	p.Namespaces[kind] = path + file
+	ours, _ := os.Readlink("/proc/self/ns/user")
+	theirs, err := os.Readlink(path + "user")
+	if err == nil && theirs != ours {
+		p.Namespaces[specs.UserNamespace] = path + "user"
+	}
 	switch kind {
 	case specs.NetworkNamespace:
 		p.Hosts, p.Resolv = other.dir+"/hosts", other.dir+"/resolv.conf"

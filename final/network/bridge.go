@@ -58,6 +58,22 @@ func (s *Store) addBridge(n *Network) error {
 	return failed("bridge "+n.Bridge, err)
 }
 
+// Warnings name the firewalls that may keep a network's containers from each
+// other and from the outside.
+func (s *Store) Warnings(network string) (list []string) {
+	n, err := s.Get(network)
+	if err != nil || n.Bridge == "" {
+		return nil
+	}
+	for _, chain := range nat.Others(n.Bridge) {
+		list = append(list, fmt.Sprintf("nf_tables chain %s drops what it "+
+			"does not know: its firewall must accept %s, as firewall-cmd "+
+			"--zone=trusted --add-interface=%s does", chain, n.Bridge,
+			n.Bridge))
+	}
+	return list
+}
+
 // newBridge checks the subnet once more: others may have come. The default
 // network then takes another. Under another name the bridge gets its alias.
 func (s *Store) newBridge(n *Network) (netlink.Link, error) {

@@ -565,13 +565,53 @@ func TestOtherFirewall(t *testing.T) {
 		s.Skip("needs iptables with nf_tables, not the legacy one")
 	}
 	s.outside()
-	b, _ := s.connect("bridge", "a", "80:80")
+	b, at := s.connect("bridge", "a", "80:80")
 	s.serve(b.ns, "a", "80")
 	s.equal("out", ask(b.ns, "tcp", "198.51.100.2:7"), "outside 198.51.100.1")
 	s.equal("iptables can read it", strings.Contains(iptables("-S"),
 		"-i minidocker0"), true)
+	// It starts anew when containers run already: the next one mends it.
+	iptables("-F", "FORWARD")
+	c, from := s.connect("bridge", "c")
+	s.equal("in", ask(c.ns, "tcp", at.IP.String()+":80"),
+		"a "+from.IP.String())
+	s.equal("out", ask(b.ns, "tcp", "198.51.100.2:7"), "outside 198.51.100.1")
+	rules := iptables("-S", "FORWARD")
+	s.connect("bridge", "d")
+	s.equal("no more", iptables("-S", "FORWARD"), rules)
 	s.crash()
 	s.equal("afterwards", iptables("-S"), before)
+}
+
+// A firewall that drops by a rule is one to tell of, until it knows the bridge.
+func TestStrictFirewall(t *testing.T) {
+	s := newStage(t)
+	nft := func(script string) {
+		out, err := exec.Command("nft", script).CombinedOutput()
+		if err != nil {
+			s.Skipf("needs nft: apt install nftables: %s", out)
+		}
+	}
+	const add = "add rule inet firewalld "
+	nft("add table inet firewalld")
+	nft("add chain inet firewalld filter_FORWARD " +
+		"{ type filter hook forward priority 10; policy accept; }")
+	nft(add + "filter_FORWARD ct state established accept")
+	s.connect("bridge", "a")
+	s.equal("accepts", s.Warnings("bridge"), "[]")
+	nft(add + "filter_FORWARD counter reject with icmpx admin-prohibited")
+	list := s.Warnings("bridge")
+	s.equal("warnings", len(list), 1)
+	s.equal("says", strings.Contains(list[0],
+		"chain inet firewalld filter_FORWARD drops"), true)
+	s.equal("none", s.Warnings("nonesuch"), "[]")
+	nft("add chain inet firewalld zone")
+	nft(add + "zone iifname minidocker0 accept")
+	s.equal("told", s.Warnings("bridge"), "[]")
+	nft("flush chain inet firewalld zone")
+	nft("flush chain inet firewalld filter_FORWARD")
+	nft("add chain inet firewalld filter_FORWARD { policy drop; }")
+	s.equal("policy", len(s.Warnings("bridge")), 1)
 }
 
 // A failed Connect leaves nothing.

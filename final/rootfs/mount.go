@@ -93,22 +93,13 @@ func set(attr *unix.MountAttr, option string) bool {
 // propagationFlag reads private, slave, shared, unbindable, after an r or not.
 func propagationFlag(name string) (flag uintptr, ok bool) {
 	short, recursive := strings.CutPrefix(name, "r")
-	switch short {
-	case "private":
-		flag = unix.MS_PRIVATE
-	case "slave":
-		flag = unix.MS_SLAVE
-	case "shared":
-		flag = unix.MS_SHARED
-	case "unbindable":
-		flag = unix.MS_UNBINDABLE
-	default:
-		return 0, false
-	}
-	if recursive {
+	flag, ok = map[string]uintptr{"private": unix.MS_PRIVATE,
+		"slave": unix.MS_SLAVE, "shared": unix.MS_SHARED,
+		"unbindable": unix.MS_UNBINDABLE}[short]
+	if recursive && ok {
 		flag |= unix.MS_REC
 	}
-	return flag, true
+	return flag, ok
 }
 
 // mount makes a mount and puts it in its place. /dev is read-only from Enter
@@ -154,17 +145,26 @@ func (r *root) mount(m *mount) error {
 }
 
 // source copies the mounts of a bind mount's source, and says what has to be
-// there to mount them on: a directory or a file.
+// there to mount them on: a directory or a file. What another container has
+// mounted, /proc/PID/root/PATH, the kernel copies only for who is there; and
+// there, links lead to nothing of ours.
 func (r *root) source(m *mount) (tree int, mode uint32, err error) {
 	flags := uint(0)
 	if m.rbind {
 		flags = unix.AT_RECURSIVE
 	}
 	var st unix.Stat_t
-	tree, err = r.tree(unix.AT_FDCWD, m.Source, flags)
-	if err == nil {
-		err = unix.Fstat(tree, &st)
+	rest, inProc := strings.CutPrefix(m.Source, "/proc/")
+	pid, path, theirs := strings.Cut(rest, "/root/")
+	if inProc && theirs {
+		err = visit(pid, func() (err error) {
+			tree, err = r.tree(unix.AT_FDCWD, "/"+path, flags)
+			return err
+		})
+	} else {
+		tree, err = r.tree(unix.AT_FDCWD, m.Source, flags)
 	}
+	err = cmp.Or(err, unix.Fstat(tree, &st))
 	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
 		return tree, unix.S_IFDIR | 0o755, err
 	}

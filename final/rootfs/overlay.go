@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -29,25 +30,34 @@ const (
 // Overlay mounts the layers on path for the root of another user namespace, in
 // the mount namespace of pid: a file that is root's on the disk is his. It
 // needs the host's privileges: overlayfs then reads the marks that layers have
-// of the host's root. The thread that does it belongs to the container
-// afterwards, and ends.
+// of the host's root.
 func Overlay(spec *specs.Spec, path string, pid int) error {
+	user, err := os.Open(fmt.Sprintf("/proc/%d/ns/user", pid))
+	if err != nil {
+		return err
+	}
+	defer user.Close()
+	return visit(strconv.Itoa(pid), func() error {
+		return idmapped(spec, path, int(user.Fd()))
+	})
+}
+
+// visit does something in the mount namespace of pid. The thread that does it
+// belongs there afterwards, and ends.
+func visit(pid string, do func() error) error {
 	done := make(chan error)
 	go func() {
 		runtime.LockOSThread()
-		mnt, err1 := unix.Open(fmt.Sprintf("/proc/%d/ns/mnt", pid),
+		mnt, err := unix.Open("/proc/"+pid+"/ns/mnt",
 			unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		user, err := unix.Open(fmt.Sprintf("/proc/%d/ns/user", pid),
-			unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		err = cmp.Or(err1, err, unix.Unshare(unix.CLONE_FS),
+		err = cmp.Or(err, unix.Unshare(unix.CLONE_FS),
 			unix.Setns(mnt, unix.CLONE_NEWNS))
-		if err != nil {
-			err = fmt.Errorf("join mount namespace of %d: %w", pid, err)
-		} else {
-			err = idmapped(spec, path, user)
-		}
 		unix.Close(mnt)
-		unix.Close(user)
+		if err != nil {
+			err = fmt.Errorf("join mount namespace of %s: %w", pid, err)
+		} else {
+			err = do()
+		}
 		done <- err
 	}()
 	return <-done

@@ -95,7 +95,7 @@ func (c *Container) create(spec *specs.Spec, data []byte, o Options) error {
 	if err := setNamespaces(spec, plan, config, c); err != nil {
 		return err
 	}
-	config.Mounted = plan.New&unix.CLONE_NEWUSER != 0 && !o.Rootless &&
+	config.Mounted = len(spec.Linux.UIDMappings) > 0 && !o.Rootless &&
 		spec.Annotations[rootfs.Lowerdir] != ""
 	start, err := c.listen()
 	if err != nil {

@@ -173,41 +173,121 @@ func flush(c *nft.Conn, t *nft.Table) error {
 	return admit(strings.TrimPrefix(t.Name, tablePrefix), true)
 }
 
-// admit lets a bridge's packets pass where iptables drops what no rule has
-// accepted, as it does once Docker has started: a packet must pass all tables.
-// Ours decides what may. Other firewalls must be told by who set them up, and
-// what they drop by a rule is dropped.
-func admit(bridge string, in bool) error {
-	c, tag := &nft.Conn{}, userdata.AppendString(nil, userdata.TypeComment,
-		tablePrefix+bridge)
+// forward finds the chain in which iptables drops what no rule has accepted,
+// if it does so, as it does once Docker has started; and the rules there that
+// we have written for a bridge.
+func forward(c *nft.Conn, bridge string) (drops *nft.Chain, ours []*nft.Rule,
+	tag []byte) {
+	tag = userdata.AppendString(nil, userdata.TypeComment, tablePrefix+bridge)
 	chains, _ := c.ListChainsOfTableFamily(nft.TableFamilyIPv4)
 	for _, ch := range chains {
-		if ch.Table.Name != "filter" || ch.Name != "FORWARD" {
+		if !iptables(ch) {
 			continue
 		}
-		rules, _ := c.GetRules(ch.Table, ch)
-		for _, r := range rules {
-			if bytes.Equal(r.UserData, tag) {
-				c.DelRule(r)
-			}
+		if ch.Policy != nil && *ch.Policy == nft.ChainPolicyDrop {
+			drops = ch
 		}
-		for _, key := range []expr.MetaKey{expr.MetaKeyIIFNAME,
-			expr.MetaKeyOIFNAME} {
-			if in && ch.Policy != nil && *ch.Policy == nft.ChainPolicyDrop {
-				c.AddRule(&nft.Rule{Table: ch.Table, Chain: ch, UserData: tag,
-					Exprs: append(link(key, expr.CmpOpEq, bridge),
-						&expr.Verdict{Kind: expr.VerdictAccept})})
-			}
+		ours, _ = c.GetRules(ch.Table, ch)
+		ours = slices.DeleteFunc(ours, func(r *nft.Rule) bool {
+			return !bytes.Equal(r.UserData, tag)
+		})
+	}
+	return drops, ours, tag
+}
+
+func iptables(ch *nft.Chain) bool {
+	return ch.Table.Family == nft.TableFamilyIPv4 &&
+		ch.Table.Name == "filter" && ch.Name == "FORWARD"
+}
+
+// admit lets a bridge's packets pass there: a packet must pass all tables. Ours
+// decides what may. What others drop by a rule is dropped: see Others.
+func admit(bridge string, in bool) error {
+	c := &nft.Conn{}
+	ch, ours, tag := forward(c, bridge)
+	for _, r := range ours {
+		c.DelRule(r)
+	}
+	for _, key := range []expr.MetaKey{expr.MetaKeyIIFNAME,
+		expr.MetaKeyOIFNAME} {
+		if in && ch != nil {
+			c.AddRule(&nft.Rule{Table: ch.Table, Chain: ch, UserData: tag,
+				Exprs: append(link(key, expr.CmpOpEq, bridge),
+					&expr.Verdict{Kind: expr.VerdictAccept})})
 		}
 	}
 	return c.Flush()
 }
 
-// Has notices that someone has flushed all rules.
+// Others are the chains that drop what they do not know, by their policy or
+// their last rule, and whose table, firewalld's perhaps, does not know a
+// bridge. Only who has made them can tell what belongs before that rule.
+func Others(bridge string) (list []string) {
+	c := &nft.Conn{}
+	chains, _ := c.ListChains()
+	for _, ch := range chains {
+		family := map[nft.TableFamily]string{nft.TableFamilyIPv4: "ip",
+			nft.TableFamilyINet: "inet"}[ch.Table.Family]
+		if family == "" || ch.Hooknum == nil ||
+			*ch.Hooknum != *nft.ChainHookForward ||
+			strings.HasPrefix(ch.Table.Name, tablePrefix) {
+			continue
+		}
+		rules, _ := c.GetRules(ch.Table, ch)
+		drops := len(rules) > 0 && isDrop(rules[len(rules)-1])
+		if !iptables(ch) && ch.Policy != nil {
+			drops = drops || *ch.Policy == nft.ChainPolicyDrop
+		}
+		if drops && !knows(c, chains, ch.Table, bridge) {
+			list = append(list, family+" "+ch.Table.Name+" "+ch.Name)
+		}
+	}
+	return list
+}
+
+// isDrop says whether a rule drops everything.
+func isDrop(r *nft.Rule) bool {
+	for _, e := range r.Exprs {
+		switch e := e.(type) {
+		case *expr.Counter:
+			continue
+		case *expr.Verdict:
+			return e.Kind == expr.VerdictDrop
+		case *expr.Reject:
+			return true
+		}
+		break
+	}
+	return false
+}
+
+// knows says whether a rule of somebody else names a bridge.
+func knows(c *nft.Conn, chains []*nft.Chain, t *nft.Table, bridge string) bool {
+	name := link(expr.MetaKeyIIFNAME, expr.CmpOpEq, bridge)[1].(*expr.Cmp).Data
+	for _, ch := range chains {
+		if ch.Table.Name != t.Name || ch.Table.Family != t.Family {
+			continue
+		}
+		rules, _ := c.GetRules(ch.Table, ch)
+		for _, r := range rules {
+			for _, e := range r.Exprs {
+				cmp, is := e.(*expr.Cmp)
+				if is && bytes.HasPrefix(cmp.Data, name) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// Has notices that someone has flushed all rules, or that iptables has come to
+// drop since they were written.
 func Has(n *names.Network) bool {
-	t, err := (&nft.Conn{}).ListTableOfFamily(tablePrefix+n.Bridge,
-		nft.TableFamilyIPv4)
-	return err == nil && t != nil
+	c := &nft.Conn{}
+	t, err := c.ListTableOfFamily(tablePrefix+n.Bridge, nft.TableFamilyIPv4)
+	drops, ours, _ := forward(c, n.Bridge)
+	return err == nil && t != nil && (drops == nil || len(ours) > 0)
 }
 
 // Remove removes a bridge's table.
