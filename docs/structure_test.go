@@ -325,6 +325,7 @@ func badImport(path string, step int) string {
 var dependencies = []string{
 	"github.com/docker/go-units",
 	"github.com/google/go-cmp",
+	"github.com/google/go-containerregistry",
 	"github.com/google/nftables",
 	"github.com/klauspost/compress",
 	"github.com/moby/profiles/seccomp",
@@ -336,6 +337,7 @@ var dependencies = []string{
 	"github.com/vishvananda/netlink",
 	"github.com/vishvananda/netns",
 	"golang.org/x/net",
+	"golang.org/x/sync",
 	"golang.org/x/sys",
 }
 
