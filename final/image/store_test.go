@@ -442,6 +442,7 @@ func random(seed int) io.Reader {
 		list = append(list, file(fmt.Sprintf("d%d/f%d", i%5, i),
 			strings.Repeat(fmt.Sprint(seed, os.Getpid()), 500), 0o644))
 	}
+	list = append(list, link(tar.TypeSymlink, "link", "d0/f0"))
 	return archiveOf(&testing.T{}, list...)
 }
 

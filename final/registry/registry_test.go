@@ -346,11 +346,11 @@ func TestHostile(t *testing.T) {
 	defer func() { stalled = time.Minute }()
 	ctx, from := context.Background(), store(t)
 	name := at.name("bad:1")
-	img := put(t, from, name, noise(300_000), noise(200_000))
+	put(t, from, name, noise(300_000), noise(200_000))
 	if _, err := Push(ctx, from, name, quiet); err != nil {
 		t.Fatal(err)
 	}
-	img, _ = from.Get(name)
+	img, _ := from.Get(name)
 	m, _, err := from.Parts(img)
 	if err != nil {
 		t.Fatal(err)
@@ -459,7 +459,8 @@ func TestHostile(t *testing.T) {
 			})},
 		{"elsewhere in plain http", "not to be asked in plain http",
 			answers(layer, func(w http.ResponseWriter, r *http.Request) {
-				http.Redirect(w, r, "http://192.0.2.1/layer", 307)
+				http.Redirect(w, r, "http://192.0.2.1/layer",
+					http.StatusTemporaryRedirect)
 			})},
 	} {
 		t.Run(test.name, func(t *testing.T) {
