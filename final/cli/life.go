@@ -114,11 +114,18 @@ func waitCommand() *cli.Command {
 				}
 				if err == nil {
 					fmt.Println(code)
+					warnLost(b)
 				}
 				all = errors.Join(all, err)
 			}
 			return all
 		})
+}
+
+func warnLost(b *engine.Container) {
+	if err := b.Lost(); err != nil {
+		warn(err.Error())
+	}
 }
 
 func updateCommand() *cli.Command {
@@ -184,6 +191,7 @@ func logsCommand() *cli.Command {
 			if o.Until, err = journal.ParseTime(until); err != nil {
 				return err
 			}
+			defer warnLost(b)
 			runs := func() bool { return e.Runs(b) }
 			return journal.Read(b.LogFile(), o, runs, func(line journal.Line) {
 				text := line.Log

@@ -116,6 +116,9 @@ func describe(b *engine.Container) string {
 	s := b.State
 	switch s.Status {
 	case "running":
+		if b.Lost() != nil {
+			return "Up " + ago(s.StartedAt) + " (Monitor killed)"
+		}
 		return "Up " + ago(s.StartedAt)
 	case "paused":
 		return "Up " + ago(s.StartedAt) + " (Paused)"

@@ -189,5 +189,8 @@ func (e *Engine) Cleanup(c *Container, restart bool) error {
 
 // Dial connects to the monitor of a container that runs.
 func (e *Engine) Dial(c *Container) (*os.File, error) {
+	if err := c.Lost(); err != nil {
+		return nil, err
+	}
 	return monitor.Connect(c.run)
 }

@@ -131,6 +131,7 @@ func (e *Engine) Wait(c *Container) (code int, err error) {
 	}
 	state, err := monitor.Read(c.file())
 	if !errors.Is(err, os.ErrNotExist) {
+		c.State = state
 		return state.ExitCode, err
 	}
 	return code, journal.Events(e.Run, begin, time.Now(),

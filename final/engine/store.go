@@ -222,6 +222,21 @@ func (e *Engine) correct(c *Container) error {
 	return nil
 }
 
+const killed = "the monitor was killed"
+
+// Lost tells that the monitor has been killed and has seen no end: a container
+// runs on without, but nobody logs what it writes, or answers for names.
+func (c *Container) Lost() error {
+	s := &c.State
+	if s.Error == killed || s.Running() &&
+		!monitor.Alive(s.Monitor, s.MonitorStart) {
+		return fmt.Errorf("the monitor of container %s was killed: what it "+
+			"wrote since then, and its exit status, are lost; restart gives "+
+			"it a new one", c.Name)
+	}
+	return nil
+}
+
 // recordLoss is for a container whose end nobody has seen: 255 is what Docker
 // says, too. Where nothing can be written the next who asks will find it again.
 func (e *Engine) recordLoss(c *Container) error {
@@ -230,7 +245,7 @@ func (e *Engine) recordLoss(c *Container) error {
 		if lost = s.Monitor == c.State.Monitor && s.Running(); lost {
 			s.Restart, s.Stopped = c.State.Restart, true
 			s.Ended(255, false)
-			s.Error = "the monitor was killed"
+			s.Error = killed
 		}
 		c.State = *s
 		return nil
