@@ -1,3 +1,7 @@
+//go:build labs
+
+// The proofs of the labs: skeletons, solutions, planted faults, hostile
+// submissions. They take minutes, so only `make test-labs` runs them.
 package docs
 
 import (

@@ -32,6 +32,9 @@ grade-all: $(LAB) ## the same for DIR/LEARNER/stepN, in containers
 	@$(MAKE) -s --no-print-directory rootfs build-step7 >&2
 	@$(LAB) grade-all '$(DIR)'
 
+test-labs: build rootfs ## prove the labs: skeletons, solutions, planted faults
+	@$(SCRIPTS)/test.sh labs
+
 endif
 
-.PHONY: grade grade-all
+.PHONY: grade grade-all test-labs

@@ -22,7 +22,7 @@ if [ -n "$unformatted" ]; then bad "gofmt: $unformatted"; fi
 packages=$(go list -tags urfave_cli_no_docs ./... | grep -v '/work/' |
 	tr '\n' ' ')
 # shellcheck disable=SC2086 # one word a package
-go vet -tags urfave_cli_no_docs $packages || bad 'go vet'
+go vet -tags urfave_cli_no_docs,labs,mutants $packages || bad 'go vet'
 
 if [ "$1" = all ]; then
 	make -s --no-print-directory lint-staticcheck PACKAGES="$packages" ||

@@ -1,5 +1,6 @@
 #!/bin/bash
-# test.sh all|STEP|final[/DIR]: run the suites and count. make has built all.
+# test.sh all|STEP|labs|final[/DIR]: run the suites and count. make has built
+# everything.
 #   RUN=regexp   only these tests         V=1      show each test's lines
 #   STRICT=1     a skip is a failure      SUDO=    never use sudo
 #   JOBS=2       suites at a time         TIMEOUT=10m
@@ -148,7 +149,8 @@ reachable() {
 
 # compile PACKAGE NAME: as the caller, who has the Go toolchain.
 compile() {
-	CGO_ENABLED=0 go test -c -tags urfave_cli_no_docs -o "$out/$2.test" "./$1"
+	CGO_ENABLED=0 go test -c -tags "urfave_cli_no_docs,$tags" \
+		-o "$out/$2.test" "./$1"
 }
 
 # At most $jobs suites at a time.
@@ -157,9 +159,18 @@ start() {
 	"$@" &
 }
 
+tags=
+if [ "$what" = labs ]; then
+	tags=labs
+	RUN=${RUN:-TestLabs}
+	TIMEOUT=${TIMEOUT:-30m}
+fi
 list=$(steps "$what")
 final=$(finals "$what")
-if [ -z "$list$final" ]; then echo "there is no step $what" >&2; exit 1; fi
+if [ -z "$list$final$tags" ]; then
+	echo "there is no step $what" >&2
+	exit 1
+fi
 lint=0
 if [ "$what" = all ]; then "$scripts/lint.sh" fast || lint=1; fi
 for s in $list $final; do compile "$s" "${s//\//-}" || true; done
@@ -167,6 +178,7 @@ ask_for_root
 # The chapters build in network namespaces from which nothing is reachable.
 if [ "$what" = all ]; then go mod download || true; fi
 others=()
+if [ "$what" = labs ]; then others=(docs); fi
 if [ "$what" = all ]; then
 	for s in docs vagrant; do
 		if compgen -G "$s/*_test.go" >/dev/null; then others+=("$s"); fi
