@@ -127,9 +127,14 @@ func setUp(env *testscript.Env, program, rootfs string) error {
 	return nil
 }
 
-// condition knows what a script may need: [cgroup1], [user], [net].
+// condition knows what a script may need: [cgroup2], [gnu].
 func condition(name string) (bool, error) {
 	switch name {
+	case "gnu": // programs of more than busybox
+		out, err := exec.Command("tar", "--version").Output()
+		_, missing := exec.LookPath("dpkg-deb")
+		return err == nil && missing == nil &&
+			strings.Contains(string(out), "GNU"), nil
 	case "cgroup2":
 		_, err := os.Stat("/sys/fs/cgroup/cgroup.controllers")
 		return err == nil, nil

@@ -30,7 +30,7 @@ line == "PASS" || line == "FAIL" { ended = 1; next }
 {
 	if (line ~ /^ *[a-z_0-9]+\.go:[0-9]+: /) {
 		reason = line; sub(/^ *[a-z_0-9]+\.go:[0-9]+: /, "", reason)
-		said[current] = reason
+		if (said[current] !~ /^needs /) said[current] = reason
 	}
 	text[current] = text[current] "    " line "\n"
 	tail[NR] = line

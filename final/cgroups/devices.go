@@ -167,10 +167,14 @@ func program(rules []specs.LinuxDeviceCgroup) []instruction {
 // The name of our programs, as bpftool(8) shows it.
 var programName = [16]byte{'m', 'i', 'n', 'i', 'd', 'o', 'c', 'k', 'e', 'r'}
 
-// bpf is bpf(2); attr is one of the structs in its union.
+// bpf is bpf(2); attr is one of the structs in its union. A signal, of which Go
+// sends itself many, makes the verifier give up: EAGAIN.
 func bpf[T any](command int, attr *T) (int, error) {
-	n, _, errno := unix.Syscall(unix.SYS_BPF, uintptr(command),
-		uintptr(unsafe.Pointer(attr)), unsafe.Sizeof(*attr))
+	n, errno := uintptr(0), unix.EAGAIN
+	for try := 0; errno == unix.EAGAIN && try < 20; try++ {
+		n, _, errno = unix.Syscall(unix.SYS_BPF, uintptr(command),
+			uintptr(unsafe.Pointer(attr)), unsafe.Sizeof(*attr))
+	}
 	if errno != 0 {
 		return -1, errno
 	}

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -171,15 +172,25 @@ func mountOverlay(annotations map[string]string, path string,
 		// The mark of one that has crashed; its upper is on the disk.
 		unix.Rmdir(annotations[Workdir] + "/work/incompat/volatile")
 	}
-	err := error(unix.E2BIG)
-	if len(options) < os.Getpagesize() {
-		err = unix.Mount("overlay", path, "overlay", 0, options)
-	}
-	if err != nil {
+	if err := mountOptions(path, options); err != nil {
 		return fmt.Errorf("mount overlay of %d layers on %s: %w%s", len(layers),
 			path, err, map[error]string{unix.E2BIG: ": their names fill the " +
 				"page that mount(2) takes", unix.EINVAL: ": is the upper " +
 				"directory on an overlay itself?"}[err])
 	}
 	return nil
+}
+
+// mountOptions waits where the kernel has no overlayfs yet (ENODEV), since
+// somebody else's mount is just loading the module.
+func mountOptions(path, options string) error {
+	err := error(unix.E2BIG)
+	for try := 0; len(options) < os.Getpagesize() && try < 40; try++ {
+		err = unix.Mount("overlay", path, "overlay", 0, options)
+		if err != unix.ENODEV {
+			break
+		}
+		time.Sleep(25 * time.Millisecond)
+	}
+	return err
 }
