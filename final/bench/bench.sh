@@ -367,7 +367,9 @@ peak() {
 		subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)
 		print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' "$@"
 }
-median() { sort -n "$1" | awk '{ v[NR] = $1 } END { print v[int(NR / 2 + 1)] }'; }
+median() {
+	sort -n "$1" | awk '{ v[NR] = $1 } END { print v[int(NR / 2 + 1)] }'
+}
 
 # An image of five layers, 40 MB each, of this machine's files.
 registry=127.0.0.1:5000

@@ -27,8 +27,8 @@ cleanup() {
 	done
 	rm -rf "$dir"
 	# The kernel keeps those in use.
-	parents | grep -vxF "$before" | while read -r dir; do
-		find "$dir" -depth -type d -exec rmdir {} \; 2>/dev/null
+	parents | grep -vxF "$before" | while read -r cgroup; do
+		find "$cgroup" -depth -type d -exec rmdir {} \; 2>/dev/null
 	done
 }
 trap cleanup EXIT

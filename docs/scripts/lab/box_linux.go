@@ -47,7 +47,7 @@ cd /tmp && exec "$@"`
 // a process of its own, because it needs root and a mount namespace.
 func insideBox(args []string) error {
 	if len(args) < 5 {
-		return errors.New("box SLOT STEP7 ROOTFS SUITE BIN OPTION...")
+		return errors.New("usage: box SLOT STEP7 ROOTFS SUITE BIN OPTIONS")
 	}
 	slot, err := strconv.Atoi(args[0])
 	if err != nil || slot < 1 || slot > 14 {
