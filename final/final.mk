@@ -31,8 +31,8 @@ test-dockerfile: ## our Dockerfile parser against BuildKit's, on a corpus
 
 # Both engines are Debian's; runc and crun come with them.
 test-engines: build-final rootfs ## minirunc under real Podman and real Docker
-	@command -v podman dockerd >/dev/null || $(AS_ROOT) apt-get -q install -y \
-	  --no-install-recommends podman docker.io
+	@command -v podman >/dev/null && command -v dockerd >/dev/null || \
+	  $(AS_ROOT) apt-get -q install -y --no-install-recommends podman docker.io
 	@ln -sf minidocker bin/minirunc
 	@$(AS_ROOT) final/testdata/engines.sh bin/minirunc $(ROOTFS)
 
