@@ -8,13 +8,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
+	"container-workshop/final/harness"
 	"container-workshop/final/image"
 	"container-workshop/final/layers"
 
@@ -304,6 +302,7 @@ func TestKilled(t *testing.T) {
 			if in, err = os.Open(os.Getenv("ARCHIVE")); err == nil {
 				_, err = Load(s, in, layers.ExtractOptions{})
 				in.Close()
+				harness.Round()
 			}
 			if err == nil {
 				_, err = s.Remove("a", true, func(string) string { return "" })
@@ -321,25 +320,10 @@ func TestKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.Close()
-	for i := range 15 {
-		cmd := exec.Command("/proc/self/exe", "-test.run=^TestKilled$")
-		cmd.Env = append(os.Environ(), "KILLED="+to.Dir, "ARCHIVE="+archive)
-		var out bytes.Buffer
-		cmd.Stdout = &out
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(time.Duration(20+i*10) * time.Millisecond)
-		cmd.Process.Kill()
-		err := cmd.Wait()
-		if cmd.ProcessState.Sys().(syscall.WaitStatus).Signal() !=
-			syscall.SIGKILL {
-			t.Fatalf("%v: %s", err, out.String())
-		}
-		if _, err = to.List(); err != nil {
-			t.Fatal(err)
-		}
-	}
+	harness.Kill(t, 15, func() error {
+		_, err := to.List()
+		return err
+	}, "KILLED="+to.Dir, "ARCHIVE="+archive)
 	f, _ = os.Open(archive)
 	defer f.Close()
 	if _, err := Load(to, f, layers.ExtractOptions{}); err != nil {

@@ -7,17 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
-	"time"
 
+	"container-workshop/final/harness"
 	"container-workshop/final/layers"
 
 	"github.com/google/go-cmp/cmp"
@@ -38,7 +36,7 @@ func store(t testing.TB) *Store {
 
 func put(t testing.TB, s *Store, ref, content string) *Image {
 	t.Helper()
-	img, err := s.Import(archiveOf(t, file("f", content, 0o644)),
+	img, err := s.Import(harness.Archive(t, harness.File("f", content, 0o644)),
 		ImportOptions{Ref: ref})
 	if err != nil {
 		t.Fatal(err)
@@ -74,8 +72,9 @@ func whole(t testing.TB, s *Store) []*Image {
 }
 
 func TestImport(t *testing.T) {
-	again(t, "user", nobody)
-	plain := archiveOf(t, directory("bin", 0o755), file("bin/sh", "#!", 0o755))
+	harness.Again(t, "user", harness.Nobody)
+	plain := harness.Archive(t, harness.Directory("bin", 0o755),
+		harness.File("bin/sh", "#!", 0o755))
 	var zipped, zstandard bytes.Buffer
 	z := gzip.NewWriter(&zipped)
 	z.Write(plain.Bytes())
@@ -109,7 +108,7 @@ func TestImport(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if d := cmp.Diff(want, look(t, img.Layers[0])); d != "" {
+			if d := cmp.Diff(want, harness.Look(t, img.Layers[0])); d != "" {
 				t.Error(d)
 			}
 			config := v1.ImageConfig{Cmd: []string{"sh", "-l"},
@@ -134,7 +133,7 @@ func TestImport(t *testing.T) {
 }
 
 func TestImportErrors(t *testing.T) {
-	good := archiveOf(t, file("f", "", 0o644)).Bytes()
+	good := harness.Archive(t, harness.File("f", "", 0o644)).Bytes()
 	var zipped bytes.Buffer
 	z := gzip.NewWriter(&zipped)
 	z.Write(good)
@@ -397,6 +396,7 @@ func TestKilled(t *testing.T) {
 		for i := 0; err == nil; i++ {
 			_, err = s.Import(random(i), ImportOptions{Ref: "r:" +
 				fmt.Sprint(i%4)})
+			harness.Round()
 			if err == nil && i%3 == 2 {
 				_, err = s.Remove("r:"+fmt.Sprint(i%4), true,
 					func(string) string { return "" })
@@ -406,25 +406,10 @@ func TestKilled(t *testing.T) {
 		os.Exit(3)
 	}
 	s := store(t)
-	for range 25 {
-		cmd := exec.Command("/proc/self/exe", "-test.run=^TestKilled$")
-		cmd.Env = append(os.Environ(), "KILLED="+s.Dir)
-		var out bytes.Buffer
-		cmd.Stdout = &out
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(time.Duration(5+rand.IntN(150)) * time.Millisecond)
-		cmd.Process.Kill()
-		err := cmd.Wait()
-		if cmd.ProcessState.Sys().(syscall.WaitStatus).Signal() !=
-			syscall.SIGKILL {
-			t.Fatalf("%v: %s", err, out.String())
-		}
-		if _, err = s.List(); err != nil {
-			t.Fatal(err)
-		}
-	}
+	harness.Kill(t, 25, func() error {
+		_, err := s.List()
+		return err
+	}, "KILLED="+s.Dir)
 	if _, _, err := s.Prune(func(*Image) bool { return true }); err != nil {
 		t.Fatal(err)
 	}
@@ -439,11 +424,11 @@ func TestKilled(t *testing.T) {
 func random(seed int) io.Reader {
 	var list []tar.Header
 	for i := range 40 {
-		list = append(list, file(fmt.Sprintf("d%d/f%d", i%5, i),
+		list = append(list, harness.File(fmt.Sprintf("d%d/f%d", i%5, i),
 			strings.Repeat(fmt.Sprint(seed, os.Getpid()), 500), 0o644))
 	}
-	list = append(list, link(tar.TypeSymlink, "link", "d0/f0"))
-	return archiveOf(&testing.T{}, list...)
+	list = append(list, harness.Link(tar.TypeSymlink, "link", "d0/f0"))
+	return harness.Archive(&testing.T{}, list...)
 }
 
 // Many at once, in one process and with pruning between them.

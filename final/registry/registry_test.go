@@ -13,14 +13,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
+	"container-workshop/final/harness"
 	"container-workshop/final/image"
 	"container-workshop/final/layers"
 
@@ -515,6 +514,7 @@ func TestKilled(t *testing.T) {
 		for err == nil {
 			if _, err = Pull(context.Background(), s, os.Getenv("NAME"),
 				quiet); err == nil {
+				harness.Round()
 				_, err = s.Remove(os.Getenv("NAME"), true,
 					func(string) string { return "" })
 			}
@@ -529,25 +529,10 @@ func TestKilled(t *testing.T) {
 	if _, err := Push(context.Background(), from, name, quiet); err != nil {
 		t.Fatal(err)
 	}
-	for i := range 15 {
-		cmd := exec.Command("/proc/self/exe", "-test.run=^TestKilled$")
-		cmd.Env = append(os.Environ(), "KILLED="+to.Dir, "NAME="+name)
-		var out bytes.Buffer
-		cmd.Stdout = &out
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(time.Duration(30+i*20) * time.Millisecond)
-		cmd.Process.Kill()
-		err := cmd.Wait()
-		if cmd.ProcessState.Sys().(syscall.WaitStatus).Signal() !=
-			syscall.SIGKILL {
-			t.Fatalf("%v: %s", err, out.String())
-		}
-		if _, err = to.List(); err != nil {
-			t.Fatal(err)
-		}
-	}
+	harness.Kill(t, 15, func() error {
+		_, err := to.List()
+		return err
+	}, "KILLED="+to.Dir, "NAME="+name)
 	if _, err := Pull(context.Background(), to, name, quiet); err != nil {
 		t.Fatal(err)
 	}

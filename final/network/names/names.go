@@ -103,13 +103,8 @@ func joined(dir, container string) []*Network {
 	})
 }
 
-// Resolve finds who has a name on the networks that container is on: a
-// container's name, its alias, or the first 12 digits of its ID, alone or
-// followed by the network's name.
-func Resolve(dir, container, name string) []netip.Addr {
-	return find(joined(dir, container), name)
-}
-
+// find finds who has a name on the networks: a container's name, its alias, or
+// the first 12 digits of its ID, alone or followed by the network's name.
 func find(on []*Network, name string) (found []netip.Addr) {
 	for _, n := range on {
 		if n.Name == Default {
